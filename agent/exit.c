@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/exit.h"
+
+int exit_from_err(const struct err *e)
+{
+	if (e->exit)
+		return e->exit;
+	if (e->code == ERR_USAGE)
+		return EXIT_USAGE;
+	if (e->code == ERR_DENIED && !e->sys)
+		return EXIT_DENIED;
+	if (e->code == ERR_AGAIN)
+		return EXIT_UNREACHABLE;
+	return EXIT_FAILED;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Text to value and back.  The parsers are strict: the whole string must be
+ * of the form, no blanks, no sign unless said, overflow is refused.  They
+ * return 0 or -1 and set nothing on failure; the caller knows the name of
+ * what it parses and writes the message.  No locale, no allocation.
+ */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+MUST_CHECK int text_u64(const char *s, uint64_t *out); /* decimal */
+MUST_CHECK int text_u32(const char *s, uint32_t *out); /* decimal */
+MUST_CHECK int text_hex64(
+	const char *s, size_t n,
+	uint64_t *out); /* exactly the n bytes, 1..16 digits, lower case */
+MUST_CHECK int text_hex_any(const char *s, uint64_t *out); /* optional 0x, either case */
+MUST_CHECK int text_bool(const char *s,
+			 bool *out); /* true/false yes/no on/off 1/0, any case */
+
+/* Go's durations ("300ms", "1m30s", "1.5h", "-1s") and days "7d"; "0" is 0.
+ * A bare number other than 0 is refused (Litestream's YAML nanoseconds are the
+ * configuration's business).  Milliseconds; finer units round towards zero. */
+MUST_CHECK int text_duration_ms(const char *s, int64_t *out_ms);
+
+/* "16MiB", "256MB", "1.5GB", "4096"; K M G T with or without i; KB and MB are decimal. */
+MUST_CHECK int text_size(const char *s, uint64_t *out_bytes);
+
+/* RFC 3339 with fractions and offsets ("2026-11-21T03:02:11.5+01:00"; the
+ * separator may be a blank, seconds may be left out, no zone is refused),
+ * "@unix[.fraction]", or relative: "now", "5m ago", "2 hours ago",
+ * "90 minutes ago", "yesterday".  now_ms is the caller's clock.
+ * Unix time in milliseconds; finer fractions are cut. */
+MUST_CHECK int text_time_ms(const char *s, int64_t now_ms, int64_t *out_ms);
+
+/* "2026-11-21T03:02:11.920Z" (always 24 characters + NUL). */
+void text_format_time_ms(int64_t ms, char out[25]);
+/* "2026-11-21T03:02:11Z", cut to seconds. */
+void text_format_time_s(int64_t ms, char out[21]);
+/* For file names and keys: "20261121T030211Z". */
+void text_format_time_compact(int64_t ms, char out[17]);
+
+/* For people: "1.2 GB" (decimal), "4.1s" "12m" "3h", "3m ago" / "in 5s". */
+void text_human_bytes(uint64_t n, char out[24]);
+void text_human_duration(int64_t ms, char out[24]);
+void text_human_age(int64_t then_ms, int64_t now_ms, char out[32]);
+/* Go's time.Duration.String(), which Litestream's lag column prints: "1h2m3s", "1.5s", "-3ms", "0s". */
+void text_go_duration(int64_t ns, char out[40]);
+
+bool text_starts(const char *s, const char *prefix);
+bool text_ends(const char *s, const char *suffix);
+
+/* Edit distance, for "did you mean"; capped at 32 characters a side. */
+unsigned text_distance(const char *a, const char *b);
+
+/* RFC 3986: everything but A-Za-z0-9-._~ becomes %XX; `/` too unless keep_slash. */
+void text_uri_encode(struct buf *out, const char *s, size_t n, bool keep_slash);
+/* Decode %XX in place of a copy; -1 on a broken escape or an encoded NUL. plus_is_space for queries. */
+MUST_CHECK int text_uri_decode(struct buf *out, const char *s, size_t n,
+			       bool plus_is_space);
+
+void text_hex(const uint8_t *p, size_t n, char *out /* 2n+1 */);
+
+#endif
