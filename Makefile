@@ -72,7 +72,7 @@ endif
 
 all: $O/$(NAME)
 
-$O/$(NAME): $(OBJ)
+$O/$(NAME): $O/cmd/main.o $O/lib.a
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $O/lib.a: $(LIBOBJ)

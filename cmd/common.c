@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/common.h"
+
+#include "agent/exit.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static bool quiet; /* as cmd_begin saw it, for the weight of error lines */
+
+static void set_up_log(const struct common_args *a, int level, bool json)
+{
+	if (a->quiet && level > LOG_WARN)
+		level = LOG_WARN;
+	if (a->verbose)
+		level = LOG_DEBUG;
+	if (a->log_level)
+		level = log_level_parse(a->log_level);
+	log_setup((enum log_level)level, json);
+}
+
+bool cmd_begin(const struct command *c, int argc, char **argv, void *args, int *status)
+{
+	struct err e = ERR_INIT;
+	const struct common_args *a = args;
+	int r = opts_parse(c, argc, argv, args, &e);
+
+	if (r < 0) {
+		*status = cmd_fail(&e);
+		return false;
+	}
+	if (r > 0) {
+		CLEANUP(buf_free) struct buf out = BUF(64 << 10);
+
+		opts_help(c, &out);
+		*status = cmd_print(&out);
+		return false;
+	}
+	quiet = a->quiet;
+	set_up_log(a, LOG_INFO, false);
+	return true;
+}
+
+bool cmd_fancy(int fd, const struct common_args *a)
+{
+	const char *no_color = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+
+	return !(a && a->quiet) && !(no_color && *no_color) &&
+	       !(term && !strcmp(term, "dumb")) && isatty(fd);
+}
+
+static void add_visible(struct buf *out, const char *s)
+{
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '\n')
+			buf_add(out, "\n  ", 3);
+		else
+			buf_add(out, c < 0x20 || c == 0x7f ? "?" : s, 1);
+	}
+}
+
+int cmd_fail(const struct err *e)
+{
+	CLEANUP(buf_free) struct buf out = BUF(16 << 10);
+	struct err ignored = ERR_INIT;
+	const struct common_args a = { .quiet = quiet };
+	bool fancy = cmd_fancy(STDERR_FILENO, &a);
+	const char *bold = fancy ? "\033[1m" : "";
+	const char *plain = fancy ? "\033[0m" : "";
+
+	buf_addf(&out, "%swalback: ", bold);
+	add_visible(&out, e->msg);
+	if (e->slug)
+		buf_addf(&out, " (code=%s)", e->slug);
+	buf_addf(&out, "%s\n", plain);
+	if (e->hint[0]) {
+		buf_addf(&out, "%s  next: ", bold);
+		add_visible(&out, e->hint);
+		buf_addf(&out, "%s\n", plain);
+	}
+	/* Nowhere is left to report that stderr is gone. */
+	(void)!file_write_full(STDERR_FILENO, out.p, out.len, "stderr", &ignored);
+	return exit_from_err(e);
+}
+
+int cmd_print(const struct buf *out)
+{
+	struct err e = ERR_INIT;
+
+	if (!buf_ok(out)) {
+		err_set(&e, ERR_IO, "the output is larger than %zu bytes", out->max);
+		return cmd_fail(&e);
+	}
+	if (out->len && file_write_full(STDOUT_FILENO, out->p, out->len, "stdout", &e) < 0)
+		return cmd_fail(&e);
+	return EXIT_OK;
+}
+
+struct config *cmd_load_config(const struct common_args *a, const char *db,
+			       const char *const *urls, size_t nurls, struct err *e)
+{
+	const struct config_request r = {
+		.config_path = a->config,
+		.no_expand_env = a->no_expand_env,
+		.db = db,
+		.urls = urls,
+		.nurls = nurls,
+		.quiet = a->quiet,
+	};
+	struct config *c;
+
+	if (nurls && a->config) {
+		err_set(e, ERR_USAGE, "a replica URL and -config exclude each other");
+		err_hint(e, "leave out -config, or name the database by its path");
+		return NULL;
+	}
+	c = config_load(&r, e);
+	if (c)
+		set_up_log(a, (int)c->log_level, c->log_json);
+	return c;
+}
