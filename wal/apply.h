@@ -15,14 +15,16 @@
 
 struct apply;
 
-/* fd: an empty file opened for reading and writing; stays the caller's.  what names it in errors.
- * sums may be NULL (no sums are kept). */
+/* fd: an empty file opened for reading and writing; stays the caller's.  what names it in errors (copied).
+ * page_size 0: as the image's header says (then sums must be NULL).  sums, the caller's, may be NULL; else an
+ * empty map of the same page size.  The overflow file lies in the folder of fd's file, unlinked. */
 struct apply *apply_new(int fd, const char *what, uint32_t page_size, struct pagesum *sums);
 /* Image bytes in order, any n. */
 MUST_CHECK int apply_image(struct apply *a, const uint8_t *p, size_t n, struct err *e);
-/* The image is complete: whole pages, at least one. */
+/* The image is complete: whole pages, at least one, page 1 a database header with this page size
+ * (ERR_CORRUPT).  The lock page is written as zeros whatever came. */
 MUST_CHECK int apply_image_end(struct apply *a, struct err *e);
-/* A verified frame.  commit != 0 writes the transaction out: pages beyond it are ignored, the file gets the
+/* A verified frame (after apply_image_end).  Page 0 and the lock page are ERR_CORRUPT.  commit != 0 writes the transaction out: pages beyond it are ignored, the file gets the
  * commit's size.  strict: a commit that grows the database must contain every new page but the
  * lock page (Litestream's objects, which have no sums), else ERR_CORRUPT. */
 MUST_CHECK int apply_frame(struct apply *a, uint32_t pgno, uint32_t commit,

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define TRAILER_MAX (64U << 20) /* a longer one is ERR_CORRUPT (5 million chunks: 5 TB) */
 #define TRAILER_TAIL 16 /* bytes that tell whether there is a trailer and where it starts */
 
 enum trailer_kind { TRAILER_SEGMENT = 1, TRAILER_SNAPSHOT = 2 };
@@ -65,5 +66,16 @@ MUST_CHECK int trailer_parse(struct trailer *out, const uint8_t *p, size_t n,
 			     struct err *e);
 /* Appends the skippable frame. */
 void trailer_format(const struct trailer *t, struct buf *out);
+
+/* Is it a claim (a segment without frames)? */
+bool trailer_is_claim(const struct trailer *t);
+/* Segment: frames in the object, with and without their commit. */
+uint64_t trailer_frames(const struct trailer *t);
+/* Segment: where the object ends. */
+struct wal_pos trailer_end(const struct trailer *t);
+/* Segment: where the last of the first n commits ends (a restore point), n = 1..ncommits. */
+struct wal_pos trailer_commit_end(const struct trailer *t, uint32_t n);
+/* Segment: how many of its commits have a time at or before time_ms. */
+uint32_t trailer_commits_until(const struct trailer *t, int64_t time_ms);
 
 #endif
