@@ -43,12 +43,16 @@ struct err {
 		.code = ERR_NONE \
 	}
 
-/* Record a failure.  Returns -1 so callers can `return err_set(...)`.
+/* Messages that are too long are cut.  Arguments may point into *e itself.
+ *
+ * Record a failure.  Returns -1 so callers can `return err_set(...)`.
  * Clears slug, hint, exit and sys. */
 int err_set(struct err *e, enum errc code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Same, from errno; appends strerror text and picks the code from errno. */
+/* Same, from errno: appends strerror's text and picks the code (ENOENT NOT_FOUND,
+ * EEXIST EXISTS, EACCES EPERM EROFS DENIED, EAGAIN ETIMEDOUT AGAIN, else IO).
+ * Sets a hint where errno alone tells the remedy (disk full, quota, read-only, open files). */
 int err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Put context in front: "restore /data/app.db: get ltx/0/1: 503".  Keeps the rest. */
