@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # make            the program, at build/release/walback
 # make check      unit tests; check-it: integration tests against real servers
+# make demo       a database replicated, destroyed and brought back; test: all of scripts/test.sh
+# make nightly    every server, long fuzzing; bench: the figures of README
 # make asan tsan coverage fuzz lint format install clean: see docs/development.md
 NAME    := walback
 # The tag where there is git, the VERSION file in a tarball.
@@ -40,6 +42,7 @@ HARD += $(foreach f,-fstack-clash-protection -fcf-protection=full \
 LINKHARD := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 
 MODEFLAGS.release  := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+MODEFLAGS.clang    := $(MODEFLAGS.release)
 MODEFLAGS.debug    := -O0 -g3
 MODEFLAGS.asan     := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 MODEFLAGS.tsan     := -O1 -g -fsanitize=thread
@@ -115,20 +118,50 @@ fuzz:
 	$(Q)$(MAKE) MODE=fuzz CC=clang fuzz-run
 fuzz-build: $(FUZZBIN)
 fuzz-run: $(FUZZBIN)
-	@for f in $(FUZZBIN); do n=$${f##*/fuzz_}; \
-		$$f -max_total_time=$(FUZZ_TIME) -timeout=10 -rss_limit_mb=1024 -artifact_prefix=$O/$$n- \
-			$O/corpus-$$n tests/fuzz/corpus/$$n >$O/$$n.log 2>&1 || \
-			{ tail -40 $O/$$n.log; exit 1; }; \
-		echo "$$n: $$(tail -1 $O/$$n.log)"; done
+	@printf '%s\n' $(FUZZBIN:$O/tests/fuzz/fuzz_%=%) | xargs -P2 -I@ sh -c '$O/tests/fuzz/fuzz_@ \
+		-max_total_time=$(FUZZ_TIME) -timeout=10 -rss_limit_mb=1024 -artifact_prefix=$O/@- \
+		$O/corpus-@ tests/fuzz/corpus/@ >$O/@.log 2>&1 || { tail -40 $O/@.log; exit 255; }; \
+		echo "@: $$(tail -1 $O/@.log)"'
 $(FUZZBIN): | $(FUZZERS:tests/fuzz/fuzz_%.c=$O/corpus-%)
 $O/corpus-%:
 	@mkdir -p $@
+
+PYTHON ?= python3
+check-it: all
+	$(PYTHON) -m pytest -q -rs tests/it -m 'not nightly'
+
+# Units and the quick integration tests on an instrumented build, then the floors.
+coverage:
+	$(Q)$(MAKE) MODE=coverage coverage-run
+coverage-run: unit-build
+	@find $O -name '*.gcda' -delete
+	@for t in $(UNITBIN); do $$t >$O/units.log 2>&1 || { tail -40 $O/units.log; exit 1; }; done
+	WALBACK_BIN=$O/$(NAME) $(PYTHON) -m pytest -q tests/it -m 'not slow and not nightly and not timing'
+	scripts/dev/coverage.py
+
+test:
+	scripts/test.sh
+
+nightly: all
+	scripts/dev/test-tools.sh versitygw toxiproxy-server litestream-0.3.13 litestream-0.5.17 s3s-fs rclone
+	$(MAKE) fuzz FUZZ_TIME=60
+	$(PYTHON) -m pytest -q -rs tests/model tests/it
+	$(PYTHON) tests/model/fencing.py --seconds 600
+
+demo:
+	scripts/demo.sh
+
+bench: all
+	tests/bench/run.sh
 
 lint:
 	scripts/dev/check-layers.sh
 	clang-format --dry-run -Werror $(FORMATTED)
 	printf '%s\n' $(SRC) | xargs -n1 -P2 clang-tidy --quiet
-	shellcheck -x scripts/*.sh scripts/dev/*.sh .ci/run
+	mandoc -Tlint -Wwarning cmd/man/*.1
+	scripts/dev/check-docs.sh
+	scripts/dev/check-promises.sh
+	shellcheck -x scripts/*.sh scripts/dev/*.sh tests/bench/*.sh .ci/run
 
 format:
 	clang-format -i $(FORMATTED)
@@ -144,5 +177,6 @@ clean:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check unit-build asan tsan fuzz fuzz-build fuzz-run lint format install clean FORCE
+.PHONY: all check unit-build asan tsan fuzz fuzz-build fuzz-run lint format install clean \
+	check-it coverage coverage-run test nightly demo bench FORCE
 -include $(OBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d)
