@@ -40,41 +40,51 @@ step() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
 [ -t 1 ] || step() { printf '\n# %s\n' "$*"; }
 show() {
 	echo "\$ $*" | sed "s|$work|.|g"
-	"$@" 2>&1 | sed "s|$work|.|g"
-}
-run_app() {
-	echo "\$ walback run ./app <<< \"$1\"" | sed 's/; /;/g'
-	printf '%s\n' "$1" >sql
-	# The app reads its orders from standard input; its status is walback's.
 	status=0
-	walback run ./app <sql >out 2>&1 || status=$?
+	"$@" >out 2>&1 || status=$?
+	finish "$1 $2"
+}
+finish() {
 	sed "s|$work|.|g" out
 	[ $status -eq 0 ] || {
-		echo "demo: walback run ended with status $status" >&2
+		echo "demo: $1 ended with status $status" >&2
 		exit 1
 	}
 }
+run_app() {
+	echo "\$ walback run ./app   # $1"
+	cat >sql
+	# The app reads SQL from standard input; its exit status is walback's.
+	status=0
+	walback run ./app <sql >out 2>&1 || status=$?
+	finish 'walback run'
+}
 
 step 'DATABASE_PATH and WALBACK_REPLICA_URL are set; an app starts under walback and writes'
-run_app 'CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT);
-INSERT INTO orders(item) VALUES ("tea"), ("rice"), ("salt");
-SELECT count(*) || " orders written" FROM orders;'
+run_app 'writes three orders' <<'END'
+CREATE TABLE orders(id INTEGER PRIMARY KEY, item TEXT);
+INSERT INTO orders(item) VALUES ('tea'), ('rice'), ('salt');
+SELECT count(*) || ' orders written' FROM orders;
+END
 sqlite3 data/app.db .dump >good.sql
 sleep 1.1
 moment=$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)
 sleep 1.1
 
 step "later, a mistake (the moment before it: $moment)"
-run_app 'DELETE FROM orders WHERE item <> "tea";
-INSERT INTO orders(item) VALUES ("after the mistake");
-SELECT count(*) || " orders left" FROM orders;'
+run_app 'deletes too much' <<'END'
+DELETE FROM orders WHERE item <> 'tea';
+SELECT count(*) || ' order left' FROM orders;
+END
 
 step 'the disk dies'
 show rm -rf data
 mkdir data
 
 step 'the same command brings the database back before the app starts'
-run_app 'SELECT id || "  " || item FROM orders;'
+run_app 'lists the orders' <<'END'
+SELECT id || '  ' || item FROM orders;
+END
 
 step 'what there is to restore'
 show walback generations data/app.db

@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 bad=0
+# shellcheck disable=SC2016
 named=$(sed -n '/^## Promises/,/^## [^P]/p' README.md | grep -o '`tests/[^`]*::[^`]*`' | tr -d '`' | sort -u)
 if [ -z "$named" ]; then
 	echo 'check-promises.sh: README.md names no test under "## Promises"' >&2
