@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* XXH3-64 (seed 0), CRC-32C, SHA-256, MD5, HMAC-SHA256: whole buffers and streams. */
+/* XXH3-64 (seed 0), CRC-32C, SHA-256, MD5, HMAC-SHA256: whole buffers and streams.
+ * SHA-256, MD5 and HMAC abort with a message when OpenSSL refuses them. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
@@ -7,7 +8,8 @@
 #include <stdint.h>
 
 uint64_t hash_xxh3(const void *p, size_t n);
-/* XXH3-64 of (big-endian u32 pgno || page): docs/format.md, db_sum. */
+/* XXH3-64 of (big-endian u32 pgno || page): docs/format.md, db_sum.  page_size at most
+ * 65536. */
 uint64_t hash_page(uint32_t pgno, const uint8_t *page, size_t page_size);
 
 struct hash_stream; /* XXH3-64, streaming */
@@ -29,5 +31,6 @@ struct hash_sha; /* SHA-256, streaming */
 struct hash_sha *hash_sha_new(void);
 void hash_sha_add(struct hash_sha *h, const void *p, size_t n);
 void hash_sha_end_hex(struct hash_sha *h, char out[65]); /* ends and destroys */
+void hash_sha_destroy(struct hash_sha *h);		 /* without ending; NULL is fine */
 
 #endif

@@ -16,7 +16,7 @@
 struct json; /* a parsed document or a value inside one */
 
 /* Top level must be an object.  `what` names the document in errors (ERR_CORRUPT).
- * At most 1 MiB.  Free the root with json_free; values inside live as long. */
+ * At most 1 MiB and 64 levels.  Free the root with json_free; values inside live as long. */
 MUST_CHECK struct json *json_parse(const void *p, size_t n, const char *what,
 				   struct err *e);
 void json_free(struct json *root);
@@ -30,8 +30,8 @@ MUST_CHECK int json_i64(const struct json *o, const char *key,
 MUST_CHECK int json_u64(const struct json *o, const char *key,
 			uint64_t *out); /* -1: absent, negative or not an integer */
 bool json_bool(const struct json *o, const char *key, bool otherwise);
-bool json_is_null(const struct json *o, const char *key);      /* absent or null */
-size_t json_array_size(const struct json *o, const char *key); /* 0: absent or no array */
+bool json_is_null(const struct json *o, const char *key);     /* absent or null */
+size_t json_array_len(const struct json *o, const char *key); /* 0: absent or no array */
 const struct json *json_array_obj(const struct json *o, const char *key, size_t i);
 const char *json_array_str(const struct json *o, const char *key, size_t i);
 

@@ -21,7 +21,7 @@ int stop_signal(const struct stop *s);	/* 0 if not by a signal */
 int stop_fd(const struct stop *s);	/* -1 for NULL */
 /* Sleep up to ms; true if stopped meanwhile. NULL: plain sleep. */
 bool stop_wait_ms(const struct stop *s, int64_t ms);
-/* ERR_CANCELED "interrupted" (exit 130 or 143) if set; 0 otherwise. */
+/* ERR_CANCELED "interrupted" if set (by a signal: exit 128 + its number); 0 otherwise. */
 MUST_CHECK int stop_check(const struct stop *s, struct err *e);
 
 #endif
