@@ -3,6 +3,7 @@
 
 #include "agent/exit.h"
 #include "base/cleanup.h"
+#include "base/nearest.h"
 #include "cmd/common.h"
 
 #include <string.h>
@@ -40,7 +41,7 @@ static int unknown_command(const char *name)
 
 	for (; n < sizeof(names) / sizeof(names[0]) && cmds[n]; n++)
 		names[n] = cmds[n]->hidden ? NULL : cmds[n]->name;
-	near = opts_nearest(name, names, n);
+	near = nearest_word(name, names, n);
 	err_set(&e, ERR_USAGE, "unknown command '%s'%s%s%s", name,
 		near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
 	err_hint(&e, "walback help");

@@ -2,6 +2,7 @@
 #include "cmd/common.h"
 
 #include "agent/exit.h"
+#include "agent/settings.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -11,8 +12,10 @@
 
 static bool quiet; /* as cmd_begin saw it, for the weight of error lines */
 
-static void set_up_log(const struct common_args *a, int level, bool json)
+void cmd_set_up_log(const struct common_args *a, enum log_level configured, bool json)
 {
+	int level = (int)configured;
+
 	if (a->quiet && level > LOG_WARN)
 		level = LOG_WARN;
 	if (a->verbose)
@@ -40,17 +43,17 @@ bool cmd_begin(const struct command *c, int argc, char **argv, void *args, int *
 		return false;
 	}
 	quiet = a->quiet;
-	set_up_log(a, LOG_INFO, false);
+	cmd_set_up_log(a, LOG_INFO, false);
 	return true;
 }
 
 bool cmd_fancy(int fd, const struct common_args *a)
 {
-	const char *no_color = getenv("NO_COLOR");
-	const char *term = getenv("TERM");
+	const char *no_color = env_get((const char *const *)environ, "NO_COLOR");
+	const char *term = env_get((const char *const *)environ, "TERM");
 
-	return !(a && a->quiet) && !(no_color && *no_color) &&
-	       !(term && !strcmp(term, "dumb")) && isatty(fd);
+	return !(a && a->quiet) && !no_color && !(term && !strcmp(term, "dumb")) &&
+	       isatty(fd);
 }
 
 static void add_visible(struct buf *out, const char *s)
@@ -100,28 +103,4 @@ int cmd_print(const struct buf *out)
 	if (out->len && file_write_full(STDOUT_FILENO, out->p, out->len, "stdout", &e) < 0)
 		return cmd_fail(&e);
 	return EXIT_OK;
-}
-
-struct config *cmd_load_config(const struct common_args *a, const char *db,
-			       const char *const *urls, size_t nurls, struct err *e)
-{
-	const struct config_request r = {
-		.config_path = a->config,
-		.no_expand_env = a->no_expand_env,
-		.db = db,
-		.urls = urls,
-		.nurls = nurls,
-		.quiet = a->quiet,
-	};
-	struct config *c;
-
-	if (nurls && a->config) {
-		err_set(e, ERR_USAGE, "a replica URL and -config exclude each other");
-		err_hint(e, "leave out -config, or name the database by its path");
-		return NULL;
-	}
-	c = config_load(&r, e);
-	if (c)
-		set_up_log(a, (int)c->log_level, c->log_json);
-	return c;
 }

@@ -52,6 +52,9 @@ MUST_CHECK struct config *cmd_load_config(const struct common_args *a, const cha
 					  const char *const *urls, size_t nurls,
 					  struct err *e);
 
+/* Level and form of the log: as configured, unless -quiet, -v or -log-level say otherwise. */
+void cmd_set_up_log(const struct common_args *a, enum log_level configured, bool json);
+
 /* A terminal that wants movement and weight: fd is one, not NO_COLOR, TERM not dumb, not -quiet. */
 bool cmd_fancy(int fd, const struct common_args *a);
 

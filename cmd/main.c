@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cmd/version.h"
+#include "cmd/cmds.h"
 
-#include <stdio.h>
-
-/* Prints the version; the table of commands takes over once base/ links. */
-int main(void)
+int main(int argc, char **argv)
 {
-	return puts(walback_version()) < 0;
+	return cmds_main(argc, argv);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/opts.h"
 
+#include "base/nearest.h"
 #include "base/text.h"
 
 #include <string.h>
@@ -60,23 +61,6 @@ static const struct opt *find(const struct command *c, const char *name, size_t 
 	return NULL;
 }
 
-const char *opts_nearest(const char *word, const char *const *list, size_t n)
-{
-	size_t limit = strlen(word) <= 4 ? 1 : strlen(word) <= 8 ? 2 : 3;
-	const char *best = NULL;
-	unsigned least = (unsigned)limit + 1;
-
-	for (size_t i = 0; i < n; i++) {
-		unsigned d = list[i] ? text_distance(word, list[i]) : least;
-
-		if (d < least) {
-			least = d;
-			best = list[i];
-		}
-	}
-	return best;
-}
-
 static int unknown(const struct command *c, const char *dashes, int ndashes,
 		   const char *name, struct err *e)
 {
@@ -87,7 +71,7 @@ static int unknown(const struct command *c, const char *dashes, int ndashes,
 
 	for (; n < sizeof(names) / sizeof(names[0]) && (o = opts_at(c, n)); n++)
 		names[n] = o->name;
-	near = opts_nearest(name, names, n);
+	near = nearest_word(name, names, n);
 	err_set(e, ERR_USAGE, "%s: unknown option %.*s%s%s%.*s%s%s", c->name, ndashes,
 		dashes, name, near ? " (did you mean " : "", near ? ndashes : 0, dashes,
 		near ? near : "", near ? "?)" : "");

@@ -79,7 +79,4 @@ void opts_help(const struct command *c, struct buf *out);
 /* Every option c takes, its own first, then the common ones: i from 0 until NULL. */
 const struct opt *opts_at(const struct command *c, size_t i);
 
-/* The word of the list (n words, NULLs skipped) nearest to `word`, or NULL when none is near. */
-const char *opts_nearest(const char *word, const char *const *list, size_t n);
-
 #endif

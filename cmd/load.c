@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/common.h"
+
+struct config *cmd_load_config(const struct common_args *a, const char *db,
+			       const char *const *urls, size_t nurls, struct err *e)
+{
+	const struct config_request r = {
+		.config_path = a->config,
+		.no_expand_env = a->no_expand_env,
+		.db = db,
+		.urls = urls,
+		.nurls = nurls,
+		.quiet = a->quiet,
+	};
+	struct config *c;
+
+	if (nurls && a->config) {
+		err_set(e, ERR_USAGE, "a replica URL and -config exclude each other");
+		err_hint(e, "leave out -config, or name the database by its path");
+		return NULL;
+	}
+	c = config_load(&r, e);
+	if (c)
+		cmd_set_up_log(a, c->log_level, c->log_json);
+	return c;
+}
