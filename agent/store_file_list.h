@@ -27,7 +27,7 @@ struct store_file_list {
 MUST_CHECK int store_file_list(const struct store_file_list *w, const char *prefix,
 			       struct err *e);
 
-/* Remove temporary files (STORE_FILE_TEMP...".tmp") in this folder that a killed writer left:
+/* Remove temporary files (".*.walback-*.tmp") in this folder that a killed writer left:
  * older than five minutes and not locked by a living one.  Failures do not matter. */
 void store_file_sweep(const char *dir);
 

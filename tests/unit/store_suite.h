@@ -64,8 +64,10 @@ static inline void suite_is(struct store *s, const char *key, const char *text)
 }
 
 /* Keys and sizes of a listing, sorted, "a=1 b=2". */
+static size_t suite_many = 1100; /* more than one page of a bucket */
+
 struct suite_list {
-	char *item[2000];
+	char **item;
 	size_t n, stop_at;
 };
 
@@ -73,7 +75,7 @@ static inline int suite_collect(void *arg, const struct store_object *o)
 {
 	struct suite_list *l = arg;
 
-	assert_true(l->n < 2000);
+	l->item = mem_grow(l->item, l->n + 1, sizeof(*l->item));
 	l->item[l->n++] = mem_fmt("%s=%llu", o->key, (unsigned long long)o->size);
 	return l->stop_at && l->n == l->stop_at;
 }
@@ -90,12 +92,14 @@ static inline void suite_lists(struct store *s, const char *prefix, bool delimit
 	struct buf b = BUF(1 << 16);
 
 	SUITE_OK(s->ops->list(s, prefix, delimiter, suite_collect, &l, e));
-	qsort(l.item, l.n, sizeof(l.item[0]), suite_cmp);
+	if (l.n)
+		qsort(l.item, l.n, sizeof(l.item[0]), suite_cmp);
 	buf_add(&b, "", 0);
 	for (size_t i = 0; i < l.n; i++) {
 		buf_addf(&b, "%s%s", i ? " " : "", l.item[i]);
 		free(l.item[i]);
 	}
+	free(l.item);
 	assert_string_equal((char *)b.p, want);
 	buf_free(&b);
 }
@@ -334,14 +338,15 @@ static inline void the_callback_may_end_a_list(void **state)
 	assert_int_equal(l.n, 2);
 	free(l.item[0]);
 	free(l.item[1]);
+	free(l.item);
 }
 
 static inline void a_list_goes_over_many_pages_and_all_can_be_deleted(void **state)
 {
-	enum { N = 1100 };
+	const size_t N = suite_many;
 	struct store *s = *state;
 	struct suite_list l = { .n = 0 };
-	char *keys[N + 1];
+	char **keys = mem_array(N + 1, sizeof(*keys));
 
 	for (size_t i = 0; i < N; i++) {
 		keys[i] = mem_fmt("many/%08zx", i * 7919);
@@ -350,7 +355,8 @@ static inline void a_list_goes_over_many_pages_and_all_can_be_deleted(void **sta
 	keys[N] = mem_str("many/never-there");
 	SUITE_OK(s->ops->list(s, "many/", false, suite_collect, &l, e));
 	assert_int_equal(l.n, N);
-	qsort(l.item, l.n, sizeof(l.item[0]), suite_cmp);
+	if (l.n)
+		qsort(l.item, l.n, sizeof(l.item[0]), suite_cmp);
 	for (size_t i = 0; i < N; i++) {
 		AUTO_FREE char *want = mem_fmt("%s=%zu", keys[i], i % 2);
 
@@ -361,6 +367,8 @@ static inline void a_list_goes_over_many_pages_and_all_can_be_deleted(void **sta
 	suite_lists(s, "", false, "");
 	for (size_t i = 0; i <= N; i++)
 		free(keys[i]);
+	free(keys);
+	free(l.item);
 }
 
 static inline void a_deleted_object_is_gone_and_its_folder_too(void **state)
@@ -425,6 +433,7 @@ static inline void odd_names_work(void **state)
 	}
 	for (size_t i = 0; i < N; i++)
 		free(l.item[i]);
+	free(l.item);
 	suite_lists(s, "with space/", false, "with space/a b=14");
 	suite_lists(s, "plus+", false, "plus+plus=9");
 	SUITE_OK(s->ops->copy(s, keys[0], "copied from odd", NULL, e));

@@ -118,9 +118,8 @@ static void folders_nested_without_end_are_refused(void **state)
 	struct store *s = *state;
 	char path[300];
 	struct suite_list l = { .n = 0 };
-	struct err e = ERR_INIT;
 
-	assert_int_equal(file_mkdirs(root, 0700, &e), 0);
+	SUITE_OK(file_mkdirs(root, 0700, e));
 	assert_true(snprintf(path, sizeof(path), "%s", root) > 0);
 	for (int i = 0; i < 40; i++) {
 		assert_int_equal(strlen(strcat(path, "/d")) < 290, 1);
@@ -156,7 +155,7 @@ static void a_killed_writers_temporary_file_is_swept(void **state)
 	const struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
 
 	suite_put(s, "d/a", "1");
-	path_of(old, "d/.walback-0000000000000001.tmp");
+	path_of(old, "d/.object.walback-00000001.tmp");
 	path_of(fresh, "d/.walback-0000000000000002.tmp");
 	path_of(held, "d/.walback-0000000000000003.tmp");
 	close(open(fresh, O_CREAT | O_WRONLY, 0600));
@@ -228,6 +227,7 @@ static void a_large_objects_etag_changes_with_it(void **state)
 
 int main(void)
 {
+	suite_many = 150;
 	const struct CMUnitTest tests[] = {
 		STORE_SUITE(setup, teardown),
 		SUITE_T(names_become_paths_below_the_root, setup, teardown),
