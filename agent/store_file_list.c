@@ -193,7 +193,7 @@ void store_file_sweep(const char *dir)
 	for (struct dirent *de; d && (de = readdir(d));) {
 		struct stat st;
 
-		if (!text_starts(de->d_name, STORE_FILE_TEMP) ||
+		if (de->d_name[0] != '.' || !strstr(de->d_name, STORE_FILE_TEMP) ||
 		    !text_ends(de->d_name, ".tmp"))
 			continue;
 		AUTO_CLOSE int fd = openat(dirfd(d), de->d_name,
