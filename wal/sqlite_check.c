@@ -23,7 +23,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -257,20 +258,39 @@ static int keep_name(sqlite3_vfs *vfs, const char *name, int room, char *out)
 	return SQLITE_OK;
 }
 
-static const char *sealed_vfs(void)
+/* SQLite opens with O_NOFOLLOW, having resolved the links; this one is meant to be followed. */
+static int open_sealed(const char *path, int flags, int mode)
+{
+	if (text_starts(path, "/proc/self/fd/"))
+		flags &= ~O_NOFOLLOW;
+	return open(path, flags, mode);
+}
+
+static const char *sealed_name; /* set once */
+
+static void register_sealed(void)
 {
 	static sqlite3_vfs vfs;
 	const sqlite3_vfs *base = sqlite3_vfs_find("unix-none");
 
-	if (sqlite3_vfs_find("walback-sealed"))
-		return "walback-sealed";
 	if (!base)
-		return NULL;
+		return;
 	vfs = *base;
 	vfs.zName = "walback-sealed";
 	vfs.pNext = NULL;
 	vfs.xFullPathname = keep_name;
-	return sqlite3_vfs_register(&vfs, 0) == SQLITE_OK ? vfs.zName : NULL;
+	if (vfs.xSetSystemCall(&vfs, "open", (sqlite3_syscall_ptr)open_sealed) ==
+		    SQLITE_OK &&
+	    sqlite3_vfs_register(&vfs, 0) == SQLITE_OK)
+		sealed_name = vfs.zName;
+}
+
+static const char *sealed_vfs(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, register_sealed);
+	return sealed_name;
 }
 
 int sq_check_sealed(const char *path, enum sq_check_mode mode, int64_t timeout_ms,
