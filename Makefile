@@ -62,11 +62,13 @@ SRC      := $(sort $(wildcard $(DIRS:%=%/*.c)))
 LIBSRC   := $(filter-out cmd/main.c,$(SRC))
 UNITS    := $(sort $(wildcard tests/unit/test_*.c))
 FUZZERS  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+BENCHES  := $(sort $(wildcard tests/bench/*.c))
 FORMATTED = $(SRC) $(UNITS) $(FUZZERS) $(wildcard $(DIRS:%=%/*.h) tests/unit/*.h tests/bench/*.c tests/fault/*.c)
 OBJ      := $(SRC:%.c=$O/%.o)
 LIBOBJ   := $(LIBSRC:%.c=$O/%.o)
 UNITBIN  := $(UNITS:%.c=$O/%)
 FUZZBIN  := $(FUZZERS:%.c=$O/%)
+BENCHBIN := $(BENCHES:%.c=$O/%)
 
 ifneq ($(V),1)
 Q := @
@@ -98,6 +100,16 @@ $O/tests/fuzz/%: tests/fuzz/%.c $O/lib.a
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $O/lib.a $(LDLIBS)
 
+# Against the same libraries as the program, all of them linked.
+$O/tests/bench/%: tests/bench/%.c $O/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Wl,--no-as-needed -o $@ $< $(LDLIBS)
+
+# A library that makes the n-th write, fsync, rename or link fail.
+$O/tests/fault/%.so: tests/fault/%.c $O/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(CC) -D_GNU_SOURCE $(WARN) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
+
 # Rebuild when the flags or the version change, not only when a source does.
 stamp = @mkdir -p $O; echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' > $@
 $O/.flags: FORCE
@@ -105,7 +117,9 @@ $O/.flags: FORCE
 $O/.version: FORCE
 	$(call stamp,$(VERSION))
 
+FAULTLIB := $(patsubst %.c,$O/%.so,$(wildcard tests/fault/*.c))
 unit-build: $O/$(NAME) $(UNITBIN)
+it-build: $O/$(NAME) $(FAULTLIB)
 
 check: unit-build
 	@for t in $(UNITBIN); do $$t || exit 1; done
@@ -127,7 +141,7 @@ $O/corpus-%:
 	@mkdir -p $@
 
 PYTHON ?= python3
-check-it: all
+check-it: it-build
 	$(PYTHON) -m pytest -q -rs tests/it -m 'not nightly'
 
 # Units and the quick integration tests on an instrumented build, then the floors.
@@ -151,8 +165,8 @@ nightly: all
 demo:
 	scripts/demo.sh
 
-bench: all
-	tests/bench/run.sh
+bench: all $(BENCHBIN)
+	$(PYTHON) tests/bench/bench.py
 
 lint:
 	scripts/dev/check-layers.sh
@@ -161,7 +175,7 @@ lint:
 	mandoc -Tlint -Wwarning cmd/man/*.1
 	scripts/dev/check-docs.sh
 	scripts/dev/check-promises.sh
-	shellcheck -x scripts/*.sh scripts/dev/*.sh tests/bench/*.sh .ci/run
+	shellcheck -x scripts/*.sh scripts/dev/*.sh .ci/run
 
 format:
 	clang-format -i $(FORMATTED)
@@ -178,5 +192,5 @@ FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all check unit-build asan tsan fuzz fuzz-build fuzz-run lint format install clean \
-	check-it coverage coverage-run test nightly demo bench FORCE
+	check-it it-build coverage coverage-run test nightly demo bench FORCE
 -include $(OBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d)

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An LD_PRELOAD library that makes the n-th call of one kind fail, or kills the process there.
+ *
+ * FAULT_CALL   write fsync rename link unlink truncate create: pwrite counts as write, fdatasync as
+ *              fsync, ftruncate as truncate, open with O_CREAT and mkdir as create
+ * FAULT_PATH   only calls on a path that contains this text count; unset: on any regular path
+ * FAULT_NTH    which one fails, from 1; 0: none (only count)
+ * FAULT_TIMES  how many in a row fail (default 1)
+ * FAULT_ERRNO  a number; "kill": SIGKILL instead; "short": half of a write is done
+ * FAULT_STATE  a file with the count so far (8 bytes, native), shared by all processes
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The function of that name which this library stands in front of. */
+#define NEXT(name)                                      \
+	static __typeof__(name) *next;                  \
+	if (!next) {                                    \
+		void *symbol = dlsym(RTLD_NEXT, #name); \
+		memcpy(&next, &symbol, sizeof(next));   \
+	}
+
+enum verdict { PASS, FAIL, SHORT };
+
+static uint64_t *counter;
+static uint64_t nth, times = 1;
+static const char *call, *path_part, *how;
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *state = getenv("FAULT_STATE"), *n = getenv("FAULT_NTH"),
+		   *t = getenv("FAULT_TIMES");
+	int fd;
+
+	call = getenv("FAULT_CALL");
+	path_part = getenv("FAULT_PATH");
+	how = getenv("FAULT_ERRNO");
+	if (!state || !call || !n)
+		return;
+	nth = strtoull(n, NULL, 10);
+	times = t ? strtoull(t, NULL, 10) : 1;
+	fd = open(state, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		abort();
+	if (posix_fallocate(fd, 0, sizeof(*counter)) != 0)
+		abort();
+	counter = mmap(NULL, sizeof(*counter), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (counter == MAP_FAILED)
+		abort();
+	/* The descriptor stays: closing it is no use, and a low number may matter to nobody. */
+}
+
+static enum verdict judge(const char *kind, const char *path)
+{
+	uint64_t n;
+
+	if (!counter || strcmp(kind, call) != 0 || (path_part && !strstr(path, path_part)))
+		return PASS;
+	n = __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
+	if (nth == 0 || n < nth || n >= nth + times)
+		return PASS;
+	if (how && strcmp(how, "kill") == 0)
+		kill(getpid(), SIGKILL);
+	if (how && strcmp(how, "short") == 0)
+		return SHORT;
+	errno = how ? (int)strtol(how, NULL, 10) : EIO;
+	return FAIL;
+}
+
+/* By descriptor: pipes and sockets never count. */
+static enum verdict judge_fd(const char *kind, int fd)
+{
+	char link_path[64], path[4096];
+	ssize_t n;
+	int saved = errno;
+	enum verdict v;
+
+	if (!counter || strcmp(kind, call) != 0)
+		return PASS;
+	snprintf(link_path, sizeof(link_path), "/proc/self/fd/%d", fd);
+	n = readlink(link_path, path, sizeof(path) - 1);
+	if (n <= 0 || path[0] != '/') {
+		errno = saved;
+		return PASS;
+	}
+	path[n] = '\0';
+	errno = saved;
+	v = judge(kind, path);
+	return v;
+}
+
+ssize_t write(int fd, const void *p, size_t n)
+{
+	NEXT(write)
+	enum verdict v = judge_fd("write", fd);
+
+	return v == FAIL ? -1 : next(fd, p, v == SHORT ? n / 2 : n);
+}
+
+ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	NEXT(pwrite)
+	enum verdict v = judge_fd("write", fd);
+
+	return v == FAIL ? -1 : next(fd, p, v == SHORT ? n / 2 : n, at);
+}
+
+ssize_t pwrite64(int fd, const void *p, size_t n, off64_t at)
+{
+	NEXT(pwrite64)
+	enum verdict v = judge_fd("write", fd);
+
+	return v == FAIL ? -1 : next(fd, p, v == SHORT ? n / 2 : n, at);
+}
+
+int fsync(int fd)
+{
+	NEXT(fsync)
+	return judge_fd("fsync", fd) == FAIL ? -1 : next(fd);
+}
+
+int fdatasync(int fd)
+{
+	NEXT(fdatasync)
+	return judge_fd("fsync", fd) == FAIL ? -1 : next(fd);
+}
+
+int ftruncate(int fd, off_t n)
+{
+	NEXT(ftruncate)
+	return judge_fd("truncate", fd) == FAIL ? -1 : next(fd, n);
+}
+
+int ftruncate64(int fd, off64_t n)
+{
+	NEXT(ftruncate64)
+	return judge_fd("truncate", fd) == FAIL ? -1 : next(fd, n);
+}
+
+int rename(const char *from, const char *to)
+{
+	NEXT(rename)
+	return judge("rename", to) == FAIL ? -1 : next(from, to);
+}
+
+int renameat(int fd1, const char *from, int fd2, const char *to)
+{
+	NEXT(renameat)
+	return judge("rename", to) == FAIL ? -1 : next(fd1, from, fd2, to);
+}
+
+int link(const char *from, const char *to)
+{
+	NEXT(link)
+	return judge("link", to) == FAIL ? -1 : next(from, to);
+}
+
+int linkat(int fd1, const char *from, int fd2, const char *to, int flags)
+{
+	NEXT(linkat)
+	return judge("link", to) == FAIL ? -1 : next(fd1, from, fd2, to, flags);
+}
+
+int unlink(const char *path)
+{
+	NEXT(unlink)
+	return judge("unlink", path) == FAIL ? -1 : next(path);
+}
+
+int unlinkat(int fd, const char *path, int flags)
+{
+	NEXT(unlinkat)
+	return judge("unlink", path) == FAIL ? -1 : next(fd, path, flags);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+	NEXT(mkdir)
+	return judge("create", path) == FAIL ? -1 : next(path, mode);
+}
+
+#define OPEN_BODY(name)                                              \
+	NEXT(name)                                                   \
+	mode_t mode = 0;                                             \
+	va_list ap;                                                  \
+                                                                     \
+	if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE) { \
+		va_start(ap, flags);                                 \
+		mode = va_arg(ap, mode_t);                           \
+		va_end(ap);                                          \
+	}                                                            \
+	if ((flags & O_CREAT) && judge("create", path) == FAIL)      \
+		return -1;                                           \
+	return next(path, flags, mode);
+
+int open(const char *path, int flags, ...)
+{
+	OPEN_BODY(open)
+}
+
+int open64(const char *path, int flags, ...)
+{
+	OPEN_BODY(open64)
+}

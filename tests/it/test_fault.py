@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every write, fsync, rename, link that fails, or at which the process dies, one at a time."""
+import errno
+import itertools
+
+import pytest
+
+from testenv import proc, sqlite
+from testenv.fault import Fault
+from testenv.walback import file_target
+
+
+@pytest.fixture(scope='module')
+def small_replica(tmp_path_factory):
+    """A folder replica with a snapshot and some segments, and the database it came from."""
+    from testenv.walback import Walback
+    folder = tmp_path_factory.mktemp('small')
+    db = sqlite.create(folder / 'app.db', rows=300)
+    target = file_target(folder / 'replica')
+    w = Walback(folder)
+    with w.replicate(db, target) as agent:
+        conn = sqlite.connect(db)
+        for n in range(5):
+            sqlite.add_rows(conn, 20, seed=n)
+        w.wait_synced(target, folder / 'check.db', db)
+        conn.close()
+        assert agent.stop() == 0
+    return target, folder / 'check.db.source'
+
+
+def each_fault(tmp_path, call, how, path, limit=400):
+    """Faults 1, 2, 3, ... until one does not happen any more."""
+    for nth in itertools.count(1):
+        assert nth < limit, f'{call} is called more than {limit} times: choose a smaller case'
+        fault = Fault(tmp_path, call, nth, how, path)
+        yield fault
+        if not fault.happened():
+            assert nth > 1, f'{call} on {path} never happens: the test proves nothing'
+            return
+
+
+CASES = [('write', errno.ENOSPC), ('write', 'short'), ('fsync', errno.EIO), ('rename', errno.EIO),
+         ('create', errno.EACCES)]
+
+
+@pytest.mark.parametrize('call, how', CASES)
+def test_a_failing_call_fails_restore_and_leaves_nothing(walback, small_replica, tmp_path, call, how):
+    target, source = small_replica
+    place = tmp_path / 'out'
+    place.mkdir()
+    for fault in each_fault(tmp_path, call, how, str(place)):
+        out = place / 'x.db'
+        r = walback.restore(target, out, env=fault.env())
+        if not fault.happened() or how == 'short':
+            r.ok()
+            sqlite.assert_same_pages(source, out)
+            out.unlink()
+        elif r.code == 0:
+            # An fsync of the folder after the rename may fail without making the result wrong, but
+            # then restore must not have said that all is well.
+            pytest.fail(f'{call} number {fault.nth} failed and restore said 0:\n{r!r}')
+        else:
+            assert r.code == 1, repr(r)
+            assert r.err.startswith('walback: ') or 'walback: ' in r.err, repr(r)
+            if out.exists():
+                assert call == 'fsync', f'an output although {call} failed:\n{r!r}'
+                sqlite.assert_same_pages(source, out)
+                out.unlink()
+        assert [p.name for p in place.iterdir()] in ([], ['.x.db-walback']), f'{fault.nth}: left behind:\n{r!r}'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('call', ['write', 'fsync', 'rename', 'create', 'unlink'])
+def test_a_restore_killed_at_any_call_can_be_done_again(walback, small_replica, tmp_path, call):
+    target, source = small_replica
+    place = tmp_path / 'out'
+    place.mkdir()
+    for nth in itertools.count(1):
+        fault = Fault(tmp_path, call, nth, 'kill', str(place))
+        out = place / 'x.db'
+        r = walback.restore(target, out, env=fault.env())
+        if fault.happened():
+            assert r.code == -9, repr(r)
+            if out.exists():
+                # It appeared whole or not at all.
+                sqlite.assert_same_pages(source, out)
+            else:
+                walback.restore(target, out).ok()
+                sqlite.assert_same_pages(source, out)
+        else:
+            r.ok()
+            assert nth > 1 or call == 'unlink'
+            return
+        for p in place.iterdir():
+            if p.is_file():
+                p.unlink()
+
+
+@pytest.mark.parametrize('call, how', [('write', errno.ENOSPC), ('write', 'short'), ('fsync', errno.EIO),
+                                       ('link', errno.EIO), ('rename', errno.EIO)])
+def test_replicate_outlives_a_store_that_fails_now_and_then(walback, tmp_path, call, how):
+    for nth in (1, 2, 3, 5, 8):
+        folder = tmp_path / f'{nth}'
+        folder.mkdir()
+        db = sqlite.create(folder / 'app.db')
+        target = file_target(folder / 'replica')
+        fault = Fault(tmp_path, call, nth, how, str(folder / 'replica'))
+        with walback.replicate(db, target, env=fault.env()) as agent:
+            conn = sqlite.connect(db)
+            for n in range(6):
+                sqlite.add_rows(conn, 5, seed=n)
+                proc.wait_until(lambda: True, 1)
+            walback.wait_synced(target, folder / 'check.db', db)
+            conn.close()
+            assert agent.alive()
+            assert agent.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('call', ['write', 'fsync', 'rename'])
+def test_local_files_that_cannot_be_written_cost_no_commit(walback, tmp_path, call):
+    """The agent's own folder (state, spool) fails; the replica stays right."""
+    for nth in (1, 2, 3, 4):
+        folder = tmp_path / f'{nth}'
+        folder.mkdir()
+        db = sqlite.create(folder / 'app.db')
+        target = file_target(folder / 'replica')
+        fault = Fault(tmp_path, call, nth, errno.EIO, str(folder / '.app.db-walback'))
+        with walback.replicate(db, target, env=fault.env()) as agent:
+            conn = sqlite.connect(db)
+            for n in range(6):
+                sqlite.add_rows(conn, 5, seed=n)
+            if agent.alive():
+                walback.wait_synced(target, folder / 'check.db', db)
+            conn.close()
+            if agent.alive():
+                agent.stop()
+        with walback.replicate(db, target) as agent:
+            walback.wait_synced(target, folder / 'check2.db', db)
+            assert agent.stop() == 0

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The n-th write, fsync, rename, link, ... fails, or kills the process (tests/fault/fault.c)."""
+import errno
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from .tools import ROOT
+
+KINDS = ('write', 'fsync', 'rename', 'link', 'unlink', 'truncate', 'create')
+
+
+def library():
+    path = Path(os.environ.get('WALBACK_FAULT_LIB') or ROOT / 'build/release/tests/fault/fault.so')
+    if not path.exists():
+        pytest.fail(f'{path} is not there: make it-build')
+    return str(path)
+
+
+class Fault:
+    """One planned fault; env() for the process, count() calls seen so far (all processes together)."""
+
+    def __init__(self, folder, call, nth, how=errno.EIO, path=None, times=1):
+        assert call in KINDS
+        self.state = Path(folder) / f'fault-{call}-{nth}-{how}'
+        self.state.unlink(missing_ok=True)
+        self.call, self.nth, self.how, self.path, self.times = call, nth, how, path, times
+
+    def env(self):
+        e = {'LD_PRELOAD': library(), 'FAULT_CALL': self.call, 'FAULT_NTH': self.nth, 'FAULT_ERRNO': self.how,
+             'FAULT_TIMES': self.times, 'FAULT_STATE': self.state}
+        if self.path:
+            e['FAULT_PATH'] = self.path
+        return e
+
+    def count(self):
+        return struct.unpack('@Q', self.state.read_bytes()[:8])[0] if self.state.exists() else 0
+
+    def happened(self):
+        return self.count() >= self.nth > 0
