@@ -90,11 +90,12 @@ ssize_t file_pread_some(int fd, void *p, size_t n, uint64_t offset, const char *
 	if (check_offset(offset, n, what, e))
 		return -1;
 	while (done < n) {
-		ssize_t got = read_some(fd, to + done, n - done, (int64_t)(offset + done));
+		uint64_t at = offset + done;
+		ssize_t got = read_some(fd, to + done, n - done, (int64_t)at);
 
 		if (got < 0)
 			return err_errno(e, "read %s at %llu", what,
-					 (unsigned long long)(offset + done));
+					 (unsigned long long)at);
 		if (!got)
 			break;
 		done += (size_t)got;
@@ -109,10 +110,12 @@ int file_pread_full(int fd, void *p, size_t n, uint64_t offset, const char *what
 
 	if (got < 0)
 		return -1;
+	uint64_t end = offset + (uint64_t)got;
+
 	if ((size_t)got != n)
 		return err_set(e, ERR_IO, "read %s: ends at %llu, wanted %zu bytes at %llu",
-			       what, (unsigned long long)offset + (unsigned long long)got,
-			       n, (unsigned long long)offset);
+			       what, (unsigned long long)end, n,
+			       (unsigned long long)offset);
 	return 0;
 }
 

@@ -2,11 +2,13 @@
 /*
  * Log lines on stderr: one fact a line, one write(2), logfmt or JSON.
  *
- *   log_info("segment uploaded", "db", S(path), "bytes", U(n), "ms", I(took));
+ *   log_info("segment uploaded", LOGS("db", path), LOGU("bytes", n), LOGI("ms", took));
+ *   time=2026-11-21T03:02:11.920Z level=INFO msg="segment uploaded" db=/data/app.db ...
  *
  * Keys are literals.  The same event always has the same message.  Values of
  * secrets have no way in: there is no field type for struct secret.
- * level=error only for what a person must act on.  Thread-safe.
+ * level=ERROR only for what a person must act on.  Thread-safe.  A value is cut at 2 KiB;
+ * what could steer a terminal or forge a line is escaped.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -56,7 +58,7 @@ void log_fields(enum log_level level, const char *msg, const struct log_field *f
 		LOGS("hint", (e)->hint[0] ? (e)->hint : NULL)
 
 /* Fields whose string is NULL are left out. */
-void log_setup(enum log_level threshold, bool json);
+void log_setup(enum log_level level, bool json); /* INFO and logfmt until called */
 /* Lines go to this descriptor (2 by default; Litestream's logging.stderr: false means 1). */
 void log_to(int fd);
 bool log_enabled(enum log_level level);
@@ -71,7 +73,8 @@ struct log_trouble {
 	int64_t since_ms, said_ms;
 	char last[160];
 };
-/* Logs at the first call, when the text changes, and every 60 s with the count. */
+/* Logs at the first call, when the text changes in more than its numbers, and every 60 s,
+ * with the count so far. */
 void log_trouble(struct log_trouble *t, enum log_level level, const char *msg,
 		 const char *db, const struct err *e);
 /* Logs msg with duration and count if there was trouble. */

@@ -238,23 +238,25 @@ static int collect(int fd, struct buf *out)
 static bool collect_all(int fd, pid_t pid, int64_t deadline_ms, struct buf *out)
 {
 	AUTO_CLOSE int pidfd = open_pid(pid);
+	bool ended = false;
 
-	for (;;) {
+	for (int left = 1; left; left = time_left(deadline_ms)) {
 		struct pollfd ready[] = {
 			{ .fd = fd, .events = POLLIN },
 			{ .fd = pidfd, .events = POLLIN },
 		};
-		int n = poll(ready, 2, time_left(deadline_ms));
 
-		if (n > 0 && ready[0].revents) {
+		/* What it wrote last may come between the two looks of one poll. */
+		poll(ready, ended ? 1 : 2, ended ? 0 : time_left(deadline_ms));
+		if (ready[0].revents) {
 			if (!collect(fd, out))
 				return true;
-		} else if (n > 0) {
+		} else if (ended) {
 			return true;
 		}
-		if (!time_left(deadline_ms))
-			return false;
+		ended = ended || ready[1].revents;
 	}
+	return false;
 }
 
 int proc_run(const char *const argv[], int64_t timeout_ms, struct buf *out, int *status,

@@ -114,7 +114,7 @@ static int size_unit(const char *s, uint64_t *unit)
 		return -1;
 	if (!strcasecmp(s + 1, "b"))
 		base = 1000;
-	else if (s[1] && strcasecmp(s + 1, "i") && strcasecmp(s + 1, "ib"))
+	else if (s[1] && strcasecmp(s + 1, "i") != 0 && strcasecmp(s + 1, "ib") != 0)
 		return -1;
 	for (const char *p = letters; p <= at; p++)
 		*unit *= base;

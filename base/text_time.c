@@ -257,7 +257,7 @@ static int parse_rfc3339(const char *s, int64_t *out_ms)
 	}
 	if (parse_zone(s, &zone))
 		return -1;
-	int64_t at = days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - zone;
+	int64_t at = days * SECONDS_PER_DAY + ((hour * 60 + minute) * 60 + second - zone);
 
 	if (at < FIRST_SECOND || at > LAST_SECOND)
 		return -1;
