@@ -196,7 +196,7 @@ int inuse_ask(const char *db_path, struct inuse *out, struct err *e)
 
 int inuse_refuse(const char *db_path, struct err *e)
 {
-	struct inuse u;
+	struct inuse u = { 0 };
 
 	if (inuse_ask(db_path, &u, e) < 0)
 		return -1;

@@ -41,8 +41,11 @@ int notify_open(struct notify *n, int fd, struct err *e)
 		return 0;
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return err_set(e, ERR_USAGE, "descriptor %d: %s", fd, strerror(errno));
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+		err_errno(e, "-notify-fd %d", fd);
+		e->code = ERR_USAGE;
+		return -1;
+	}
 	n->fd = fd;
 	notify_beat(n, clock_mono_ms());
 	return 0;
