@@ -72,7 +72,7 @@ void hash_stream_destroy(struct hash_stream *h)
 }
 
 /* Polynomial 0x1edc6f41, reflected; the remainders of each half byte. */
-static uint32_t crc32c_plain(uint32_t crc, const uint8_t *p, size_t n)
+uint32_t hash_crc32c_plain(const void *p, size_t n)
 {
 	static const uint32_t table[16] = {
 		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
@@ -80,12 +80,14 @@ static uint32_t crc32c_plain(uint32_t crc, const uint8_t *p, size_t n)
 		0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
 	};
 
-	for (; n; n--, p++) {
-		crc ^= *p;
+	uint32_t crc = UINT32_MAX;
+
+	for (const uint8_t *at = p; n; n--, at++) {
+		crc ^= *at;
 		crc = crc >> 4 ^ table[crc & 15];
 		crc = crc >> 4 ^ table[crc & 15];
 	}
-	return crc;
+	return ~crc;
 }
 
 #ifdef __x86_64__
@@ -109,7 +111,7 @@ uint32_t hash_crc32c(const void *p, size_t n)
 	if (__builtin_cpu_supports("sse4.2"))
 		return ~crc32c_sse42(UINT32_MAX, p, n);
 #endif
-	return ~crc32c_plain(UINT32_MAX, p, n);
+	return hash_crc32c_plain(p, n);
 }
 
 /* OpenSSL is started by the first digest, not before: most commands need none. */

@@ -20,6 +20,8 @@ void hash_stream_reset(struct hash_stream *h);
 void hash_stream_destroy(struct hash_stream *h);
 
 uint32_t hash_crc32c(const void *p, size_t n); /* Castagnoli, reflected, as in iSCSI */
+uint32_t hash_crc32c_plain(const void *p,
+			   size_t n); /* the same without special instructions */
 void hash_sha256(const void *p, size_t n, uint8_t out[32]);
 void hash_sha256_hex(const void *p, size_t n, char out[65]);
 void hash_md5(const void *p, size_t n, uint8_t out[16]);
