@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct setting_values;
+
 enum replica_type { REPLICA_FILE, REPLICA_S3 };
 enum compression { COMPRESSION_AUTO, COMPRESSION_ZST, COMPRESSION_LZ4 };
 
@@ -27,7 +29,9 @@ struct replica_config {
 	char *endpoint; /* URL with scheme, "" for AWS */
 	bool path_style, path_style_set;
 	bool skip_verify;
-	char *access_key_id; /* NULL: from the environment chain */
+	/* From the file or the environment (also NAME_FILE); NULL when neither has them, which
+	 * leaves the other providers.  Always both or none. */
+	char *access_key_id;
 	struct secret secret_access_key, session_token;
 
 	enum compression compression;
@@ -35,10 +39,12 @@ struct replica_config {
 	bool sync_interval_set;
 	int64_t snapshot_interval_ms;
 	int64_t retention_ms, retention_check_interval_ms, validation_interval_ms;
+
+	struct setting_values *explain; /* NULL unless config_request.explain */
 };
 
 struct db_config {
-	char *path;	 /* absolute */
+	char *path;	 /* absolute; "" when only a replica was named (config_request) */
 	char *meta_path; /* absolute; default /d/.app.db-walback */
 	int64_t monitor_interval_ms, checkpoint_interval_ms, busy_timeout_ms;
 	uint32_t min_checkpoint_pages, max_checkpoint_pages;
@@ -46,6 +52,8 @@ struct db_config {
 		snapshot_copy_limit_bytes; /* the latter 0: half of the free space */
 	struct replica_config *replicas;
 	size_t nreplicas;
+
+	struct setting_values *explain;
 };
 
 struct config {
@@ -56,6 +64,8 @@ struct config {
 	int64_t store_wait_ms, shutdown_timeout_ms;
 	struct db_config *dbs;
 	size_t ndbs;
+
+	struct setting_values *explain;
 };
 
 struct config_request {
@@ -68,6 +78,11 @@ struct config_request {
 	size_t nurls;
 	const char *const *env; /* NULL: environ; tests pass their own, "NAME=value" */
 	bool quiet;		/* no warnings on the log */
+	bool replica_only;	/* with no database named, one whose path is "" will do:
+				 * listing and restoring need only its replicas.  URLs without
+				 * a database always give such a one */
+	const char *system_dir; /* NULL: /etc */
+	bool explain;		/* keep where each setting came from */
 };
 
 /* Load by the precedence flag > environment > file > default.  Warnings (unknown keys with line and

@@ -138,8 +138,6 @@ static char *read_value(const char *name, const char *path, struct err *e)
 		e->code = ERR_USAGE;
 		return NULL;
 	}
-	while (b.len && (b.p[b.len - 1] == '\n' || b.p[b.len - 1] == '\r'))
-		b.len--;
 	if (b.len && memchr(b.p, 0, b.len)) {
 		err_set(e, ERR_USAGE, "%s_FILE: %s holds a zero byte", name, path);
 		return NULL;
@@ -167,13 +165,16 @@ int setting_env_name(const char *const *env, const char *name, struct setting_va
 	text = value ? mem_str(value) : read_value(name, path, e);
 	if (!text)
 		return -1;
+	/* A line end that a secret store or an `echo` put there is not part of the value. */
+	for (size_t n = strlen(text); n && (text[n - 1] == '\n' || text[n - 1] == '\r');)
+		text[--n] = 0;
 	if (!*text) {
 		free(text);
 		return 0;
 	}
-	*out = (struct setting_value){ .text = text,
-				       .origin = ORIGIN_ENV,
-				       .env_file = !value };
+	*out = (struct setting_value){
+		.s = out->s, .text = text, .origin = ORIGIN_ENV, .env_file = !value
+	};
 	return 0;
 }
 

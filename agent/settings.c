@@ -2,12 +2,9 @@
 #include "agent/settings.h"
 
 #include "agent/config.h"
-#include "base/cleanup.h"
-#include "base/file.h"
 #include "base/nearest.h"
-#include "base/text.h"
 
-#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TOP(f) offsetof(struct config, f)
@@ -195,31 +192,41 @@ const struct setting settings[] = {
 _Static_assert(sizeof(settings) / sizeof(settings[0]) <= SETTINGS_MAX,
 	       "raise SETTINGS_MAX");
 
-size_t settings_count(void)
+void setting_value_free(struct setting_value *v)
 {
-	return sizeof(settings) / sizeof(settings[0]) - 1;
-}
-
-size_t setting_index(const struct setting *s)
-{
-	assert(s >= settings && s < settings + settings_count());
-	return (size_t)(s - settings);
+	if (v->text)
+		explicit_bzero(v->text, strlen(v->text));
+	free(v->text);
+	v->text = NULL;
 }
 
 void setting_values_free(struct setting_values *l)
 {
-	for (size_t i = 0; l && i < SETTINGS_MAX; i++) {
-		if (l->v[i].text)
-			explicit_bzero(l->v[i].text, strlen(l->v[i].text));
-		free(l->v[i].text);
-	}
-	free(l);
+	for (size_t i = 0; i < l->n; i++)
+		setting_value_free(&l->v[i]);
+	free(l->v);
+	*l = (struct setting_values){ 0 };
 }
 
-void setting_values_freep(struct setting_values **l)
+const struct setting_value *setting_values_get(const struct setting_values *l,
+					       const struct setting *s)
 {
-	setting_values_free(*l);
-	*l = NULL;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].s == s)
+			return &l->v[i];
+	return NULL;
+}
+
+void setting_values_put(struct setting_values *l, struct setting_value v)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].s == v.s) {
+			setting_value_free(&l->v[i]);
+			l->v[i] = v;
+			return;
+		}
+	l->v = mem_grow(l->v, l->n + 1, sizeof(*l->v));
+	l->v[l->n++] = v;
 }
 
 static bool stands_in(const struct setting *s, enum setting_scope scope)

@@ -73,29 +73,34 @@ enum setting_origin {
 
 /* What one setting of one database or replica is, and why. */
 struct setting_value {
-	char *text; /* NULL: not set; never shown for SETTING_SECRET */
+	const struct setting *s;
+	char *text; /* NULL: not set */
 	enum setting_origin origin;
 	const char *env; /* a word of the table */
 	bool env_file;	 /* from NAME_FILE */
 	int line;
 };
 
-enum { SETTINGS_MAX = 112 };
 extern const struct setting settings[]; /* a row without a key ends it */
-size_t settings_count(void);
+enum { SETTINGS_MAX = 112 };
 
-/* A level of the file: one value for each row of the table. */
+/* What a level of the file (the top, a database, a replica) or a URL sets. */
 struct setting_values {
-	struct setting_value v[SETTINGS_MAX];
+	struct setting_value *v;
+	size_t n;
 };
-void setting_values_free(struct setting_values *l); /* wipes the texts; NULL is fine */
-void setting_values_freep(struct setting_values **l);
+void setting_value_free(struct setting_value *v); /* wipes the text */
+void setting_values_free(struct setting_values *l);
+/* The value of that row, or NULL. */
+const struct setting_value *setting_values_get(const struct setting_values *l,
+					       const struct setting *s);
+/* Take v (and its text) over, in the place of an earlier value of that row. */
+void setting_values_put(struct setting_values *l, struct setting_value v);
 
 /* The row of a key that may stand in this scope, or NULL. */
 const struct setting *setting_find(enum setting_scope scope, const char *key);
 /* A known key that looks like this one, or NULL. */
 const char *setting_nearest(enum setting_scope scope, const char *key);
-size_t setting_index(const struct setting *s);
 const char *setting_scope_name(enum setting_scope scope); /* "dbs.replicas" */
 
 /*

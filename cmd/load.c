@@ -14,11 +14,6 @@ struct config *cmd_load_config(const struct common_args *a, const char *db,
 	};
 	struct config *c;
 
-	if (nurls && a->config) {
-		err_set(e, ERR_USAGE, "a replica URL and -config exclude each other");
-		err_hint(e, "leave out -config, or name the database by its path");
-		return NULL;
-	}
 	c = config_load(&r, e);
 	if (c)
 		cmd_set_up_log(a, c->log_level, c->log_json);
