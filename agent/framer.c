@@ -18,6 +18,7 @@ struct framer {
 	struct synth synth;
 	struct segment_writer *w;
 	struct wal_pos first; /* of w */
+	struct wal_pos sent;  /* the end of the last finished segment */
 	uint64_t bytes;
 	struct outbox *out;
 };
@@ -71,6 +72,7 @@ static int finish_segment(struct framer *f, struct err *e)
 	segment_finish(f->w, &it->bytes, NULL);
 	segment_destroy(f->w);
 	f->w = NULL;
+	f->sent = it->end;
 	if (!buf_ok(&it->bytes)) {
 		buf_free(&it->bytes);
 		free(it);
@@ -139,6 +141,11 @@ int framer_next_index(struct framer *f, struct err *e)
 struct wal_pos framer_pos(const struct framer *f)
 {
 	return f->synth.pos;
+}
+
+struct wal_pos framer_sent(const struct framer *f)
+{
+	return f->sent;
 }
 
 uint64_t framer_bytes(const struct framer *f)

@@ -48,6 +48,8 @@ MUST_CHECK int framer_next_index(struct framer *f, struct err *e);
 
 /* Where the next byte goes: after framer_cut, a boundary between transactions. */
 struct wal_pos framer_pos(const struct framer *f);
+/* Where the last finished segment ended (the end of an index, not offset 0 of the next one); zero: none yet. */
+struct wal_pos framer_sent(const struct framer *f);
 uint64_t framer_bytes(const struct framer *f);	/* raw, since framer_new */
 int64_t framer_time_ms(const struct framer *f); /* of the last commit */
 

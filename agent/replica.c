@@ -94,10 +94,8 @@ void replica_open(struct replica *r, const struct capture *c, int64_t last_commi
 	job_wake(r->start_job);
 }
 
-void replica_lost(struct replica *r)
+void replica_cancel(struct replica *r)
 {
-	framer_destroy(r->framer);
-	r->framer = NULL;
 	pthread_mutex_lock(&r->mu);
 	r->epoch++;
 	r->have_facts = false;
@@ -107,6 +105,13 @@ void replica_lost(struct replica *r)
 	r->unframed = 0;
 	pthread_cond_broadcast(&r->cv);
 	pthread_mutex_unlock(&r->mu);
+}
+
+void replica_lost(struct replica *r)
+{
+	framer_destroy(r->framer);
+	r->framer = NULL;
+	replica_cancel(r);
 }
 
 /* The generation cannot go on; begin another one. */
@@ -268,6 +273,7 @@ static int answer_request(struct replica *r, struct capture *c, enum replica_req
 					 : cut(r, e) < 0)
 		return -1;
 	a->pos = framer_pos(r->framer);
+	a->sent = framer_sent(r->framer);
 	a->db_sum = capture_db_sum(c);
 	a->pages = capture_pages(c);
 	a->time_ms = framer_time_ms(r->framer);
@@ -302,11 +308,17 @@ void replica_serve(struct replica *r, struct capture *c, bool at_rest)
 	if (answer_request(r, c, q, &a, &a.err) < 0 && r->framer)
 		give_up(r, &a.err);
 	pthread_mutex_lock(&r->mu);
-	r->answer = a;
-	r->answered = true;
-	r->request = REQUEST_NONE;
-	pthread_cond_broadcast(&r->cv);
+	bool wanted = r->request == q;
+
+	if (wanted) {
+		r->answer = a;
+		r->answered = true;
+		r->request = REQUEST_NONE;
+		pthread_cond_broadcast(&r->cv);
+	}
 	pthread_mutex_unlock(&r->mu);
+	if (!wanted)
+		sq_file_close(a.file);
 }
 
 /* ---- any thread ---- */
@@ -317,6 +329,7 @@ void replica_status(struct replica *r, struct replica_status *out)
 	*out = r->stats;
 	out->phase = r->phase;
 	out->acked = r->acked;
+	out->released = r->released;
 	out->unsent_bytes = r->out ? outbox_bytes(r->out) : 0;
 	out->drained = r->phase == REPLICA_RUNNING && !r->failed && !r->unframed &&
 		       (!r->out || !outbox_count(r->out));
@@ -331,13 +344,9 @@ void replica_kick(struct replica *r)
 
 void replica_release(struct replica *r)
 {
-	struct err e = ERR_INIT;
-
 	pthread_mutex_lock(&r->mu);
-	bool running = r->phase == REPLICA_RUNNING;
-
+	r->releasing = r->phase == REPLICA_RUNNING;
+	r->released = !r->releasing;
 	pthread_mutex_unlock(&r->mu);
-	if (running && lineage_release(r->store, &r->plan, clock_wall_ms(), &e) < 0)
-		log_warn("release not written", LOGS("db", r->db->path),
-			 LOGS("replica", r->rc->name), LOGE(&e));
+	job_wake(r->start_job);
 }

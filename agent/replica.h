@@ -51,6 +51,7 @@ struct replica_status {
 	uint64_t segments, bytes, snapshots, unsent_bytes;
 	int64_t last_ack_ms; /* Unix time */
 	bool drained;	     /* every delivered commit is acknowledged */
+	bool released;	     /* replica_release has done its work */
 };
 
 /* wake_local(arg) makes the database's job run soon.  ERR_IO: the state folder; errors of store_open. */
@@ -59,6 +60,8 @@ MUST_CHECK struct replica *replica_new(const struct replica_env *env,
 				       const struct replica_config *rc,
 				       void (*wake_local)(void *arg), void *arg,
 				       struct err *e);
+/* Whoever waits for the local side gives up; any thread. */
+void replica_cancel(struct replica *r);
 /* Ends its jobs; what is in flight is given up. */
 void replica_destroy(struct replica *r);
 const char *replica_name(const struct replica *r);
@@ -86,7 +89,7 @@ int64_t replica_cut_due(struct replica *r, int64_t mono_ms, bool force);
 void replica_status(struct replica *r, struct replica_status *out);
 /* Wake the network side (after the stop of an outage, say, or for the last sync). */
 void replica_kick(struct replica *r);
-/* The last thing: head.json says that this writer has released. */
+/* The last thing: let head.json say that this writer has released (status.released). */
 void replica_release(struct replica *r);
 
 #endif

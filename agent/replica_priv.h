@@ -21,7 +21,8 @@ enum replica_request {
 
 /* What the local side answers: the state of the database between two transactions. */
 struct replica_answer {
-	struct wal_pos pos;
+	struct wal_pos pos;  /* where the next byte goes */
+	struct wal_pos sent; /* the end of what was handed to the outbox before */
 	uint64_t db_sum;
 	uint32_t pages;
 	int64_t time_ms;
@@ -56,6 +57,7 @@ struct replica {
 	struct wal_pos gate;	     /* nothing beyond it is uploaded yet */
 	struct wal_pos acked;
 	bool snapshot_due;
+	bool releasing, released;
 	uint64_t unframed; /* commits delivered but not cut, or since the framer failed */
 	struct replica_status stats;
 
@@ -73,13 +75,15 @@ struct replica {
 #define GATE_OPEN ((struct wal_pos){ UINT32_MAX, UINT64_MAX })
 #define GATE_CLOSED ((struct wal_pos){ 0, 0 })
 
+/* ERR_CANCELED: the capture of `epoch` is over, its generation was given up, or a stop. */
+MUST_CHECK int replica_check(struct replica *r, unsigned epoch, struct err *e);
 void replica_start_run(void *arg);
 void replica_upload_run(void *arg);
 
-/* Ask the local side and wait.  ERR_CANCELED: the capture of `epoch` is over, or a stop. */
+/* Ask the local side and wait.  ERR_CANCELED as replica_check. */
 MUST_CHECK int replica_ask(struct replica *r, unsigned epoch, enum replica_request q,
 			   struct replica_answer *a, struct err *e);
-/* Until everything before pos is acknowledged. */
+/* Until everything up to the end of a segment is acknowledged. */
 MUST_CHECK int replica_await_acked(struct replica *r, unsigned epoch, struct wal_pos pos,
 				   struct err *e);
 void replica_set_gate(struct replica *r, struct wal_pos gate);

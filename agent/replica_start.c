@@ -13,6 +13,7 @@
 #define BACKOFF_CEILING_MS 30000
 #define WAIT_SLICE_MS 200
 
+/* With mu held. */
 static int over(const struct replica *r, unsigned epoch, struct err *e)
 {
 	if (stop_is_set(r->env->stop))
@@ -22,6 +23,15 @@ static int over(const struct replica *r, unsigned epoch, struct err *e)
 	if (r->failed)
 		return err_set(e, ERR_CANCELED, "the generation was given up");
 	return 0;
+}
+
+int replica_check(struct replica *r, unsigned epoch, struct err *e)
+{
+	pthread_mutex_lock(&r->mu);
+	int rc = over(r, epoch, e);
+
+	pthread_mutex_unlock(&r->mu);
+	return rc;
 }
 
 /* With mu held; wakes at a broadcast or after a slice, so that a stop is seen. */
@@ -45,7 +55,9 @@ int replica_ask(struct replica *r, unsigned epoch, enum replica_request q,
 		r->failed = false;
 	r->answered = false;
 	r->request = q;
+	pthread_mutex_unlock(&r->mu);
 	r->wake_local(r->wake_arg);
+	pthread_mutex_lock(&r->mu);
 	while (!r->answered && (rc = over(r, epoch, e)) == 0)
 		wait_slice(r);
 	if (rc < 0)
@@ -191,6 +203,19 @@ static void failed(struct replica *r, const struct err *e)
 	job_wake_at(r->start_job, clock_mono_ms() + r->backoff_ms);
 }
 
+static void release(struct replica *r)
+{
+	struct err e = ERR_INIT;
+
+	if (lineage_release(r->store, &r->plan, clock_wall_ms(), &e) < 0)
+		log_warn("release not written", LOGS("db", r->db->path),
+			 LOGS("replica", r->rc->name), LOGE(&e));
+	pthread_mutex_lock(&r->mu);
+	r->releasing = false;
+	r->released = true;
+	pthread_mutex_unlock(&r->mu);
+}
+
 void replica_start_run(void *arg)
 {
 	struct replica *r = arg;
@@ -198,13 +223,16 @@ void replica_start_run(void *arg)
 
 	pthread_mutex_lock(&r->mu);
 	unsigned epoch = r->epoch;
+	bool releasing = r->releasing;
 	bool begin = r->have_facts && r->phase == REPLICA_STARTING;
 	bool snapshot = r->phase == REPLICA_RUNNING && r->snapshot_due;
 
 	if (begin)
 		r->failed = false;
 	pthread_mutex_unlock(&r->mu);
-	if ((!begin && !snapshot) || stop_is_set(r->env->stop))
+	if (releasing)
+		release(r);
+	if ((!begin && !snapshot) || releasing || stop_is_set(r->env->stop))
 		return;
 	if ((begin ? new_generation(r, epoch, &e) : another_snapshot(r, epoch, &e)) < 0)
 		failed(r, &e);

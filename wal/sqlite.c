@@ -32,7 +32,7 @@ struct sq {
 struct sq_file {
 	sqlite3 *db;
 	sqlite3_file *file;
-	const char *path;
+	char *path;
 };
 
 static enum errc code_of(int rc)
@@ -374,7 +374,7 @@ struct sq_file *sq_file_open(struct sq *s, struct err *e)
 {
 	struct sq_file *f = mem_alloc(sizeof(*f));
 
-	f->path = s->path;
+	f->path = mem_str(s->path);
 	int rc = sqlite3_open_v2(s->path, &f->db,
 				 SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 
@@ -418,5 +418,6 @@ void sq_file_close(struct sq_file *f)
 	if (!f)
 		return;
 	sqlite3_close(f->db);
+	free(f->path);
 	free(f);
 }

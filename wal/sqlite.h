@@ -64,7 +64,7 @@ MUST_CHECK int sq_sync(struct sq *s, struct err *e);
 MUST_CHECK int sq_mark_holder(struct sq *s, pid_t *pid, struct err *e);
 
 /* The database file as it lies on the disk, without locks or transactions: for reading under
- * a transaction that another connection holds.  Must be closed before its sq. */
+ * a transaction that another connection holds. */
 MUST_CHECK struct sq_file *sq_file_open(struct sq *s, struct err *e);
 /* n bytes at offset; bytes beyond the end are zeros. */
 MUST_CHECK int sq_file_read(struct sq_file *f, void *p, size_t n, uint64_t offset,
