@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,8 @@ struct database {
 	const struct db_config *cfg;
 	struct watch *watch;
 	struct watch_entry *entry;
-	struct job *job;
+	pthread_mutex_t mu; /* of job: others wake it while it is being destroyed */
+	struct job *job, *self;
 	struct replica **replicas;
 	size_t nreplicas;
 	int lock_fd;
@@ -54,7 +56,21 @@ static void wake_job(void *arg)
 {
 	struct database *d = arg;
 
-	job_wake(d->job);
+	pthread_mutex_lock(&d->mu);
+	if (d->job)
+		job_wake(d->job);
+	pthread_mutex_unlock(&d->mu);
+}
+
+static void destroy_job(struct database *d)
+{
+	pthread_mutex_lock(&d->mu);
+	struct job *j = d->job;
+
+	d->job = NULL;
+	pthread_mutex_unlock(&d->mu);
+	if (j)
+		job_destroy(j);
 }
 
 /* ---- delivery ---- */
@@ -272,14 +288,16 @@ static void run(void *arg)
 	case SETTLING:
 		next = settling(d);
 		break;
+	case RUNNING:
 	default:
 		next = running(d);
 		break;
 	}
 	if (d->phase != RUNNING)
 		atomic_store(&d->answered, atomic_load(&d->asked));
+	/* destroy_job waits for this function before it frees the job. */
 	if (next != INT64_MAX)
-		job_wake_at(d->job, next);
+		job_wake_at(d->self, next);
 }
 
 /* ---- life cycle ---- */
@@ -319,13 +337,14 @@ struct database *database_new(const struct db_config *cfg, const struct replica_
 	struct database *d = mem_alloc(sizeof(*d));
 	AUTO_FREE char *dir = file_dirname(cfg->path);
 
+	pthread_mutex_init(&d->mu, NULL);
 	d->cfg = cfg;
 	d->watch = watch;
 	d->lock_fd = -1;
 	d->replicas = mem_array(cfg->nreplicas, sizeof(struct replica *));
 	if (take_lock(d, e) < 0 || recover_swap(d, e) < 0)
 		goto fail;
-	d->job = job_new(local, run, d);
+	d->job = d->self = job_new(local, run, d);
 	for (; d->nreplicas < cfg->nreplicas; d->nreplicas++) {
 		struct replica *r =
 			replica_new(env, cfg, &cfg->replicas[d->nreplicas], wake_job, d, e);
@@ -349,13 +368,13 @@ void database_destroy(struct database *d)
 	/* The replicas' jobs may wait for an answer of ours: they give up when told that it is over. */
 	for (size_t i = 0; i < d->nreplicas; i++)
 		replica_cancel(d->replicas[i]);
-	if (d->job)
-		job_destroy(d->job);
+	destroy_job(d);
 	for (size_t i = 0; i < d->nreplicas; i++)
 		replica_destroy(d->replicas[i]);
 	capture_close(d->cap);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
+	pthread_mutex_destroy(&d->mu);
 	free(d->replicas);
 	free(d);
 }
@@ -368,7 +387,7 @@ const char *database_path(const struct database *d)
 void database_wake(struct database *d)
 {
 	atomic_fetch_add(&d->asked, 1);
-	job_wake(d->job);
+	wake_job(d);
 }
 
 bool database_ready(const struct database *d)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 const struct command *const cmds[] = {
+	&cmd_replicate,
 	&cmd_version,
 	NULL,
 };
