@@ -93,15 +93,12 @@ static int start_app(struct loop *l, struct err *e)
 static void reap(struct loop *l)
 {
 	int status;
-	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid != l->app)
-			continue;
-		l->app_ended = true;
-		l->app_status = proc_exit_status(status);
-		log_info("the app has ended", LOGI("status", l->app_status));
-	}
+	if (!l->app_started || l->app_ended || waitpid(l->app, &status, WNOHANG) != l->app)
+		return;
+	l->app_ended = true;
+	l->app_status = proc_exit_status(status);
+	log_info("the app has ended", LOGI("status", l->app_status));
 }
 
 static int64_t stop_timeout(const struct loop *l)
