@@ -35,7 +35,8 @@ static void sql(sqlite3 *db, const char *text)
 		fail_msg("%s: %s", text, msg);
 }
 
-static int on_page(void *arg, uint32_t pgno, uint32_t commit, const uint8_t *page, struct err *e)
+static int on_page(void *arg, uint32_t pgno, uint32_t commit, const uint8_t *page,
+		   struct err *e)
 {
 	struct mirror *m = arg;
 	uint32_t need = commit > pgno ? commit : pgno;
@@ -94,8 +95,9 @@ static struct env *begin(const char *pragmas)
 	assert_int_equal(sqlite3_open(t->db, &t->app), SQLITE_OK);
 	sqlite3_busy_timeout(t->app, 5000);
 	sql(t->app, pragmas);
-	sql(t->app, "PRAGMA journal_mode=wal; CREATE TABLE t(id INTEGER PRIMARY KEY, x BLOB);"
-		    "INSERT INTO t(x) VALUES(randomblob(3000)),(randomblob(100))");
+	sql(t->app,
+	    "PRAGMA journal_mode=wal; CREATE TABLE t(id INTEGER PRIMARY KEY, x BLOB);"
+	    "INSERT INTO t(x) VALUES(randomblob(3000)),(randomblob(100))");
 	struct capture_options o = { .checkpoint_pages = 100 };
 	struct capture_sink sink = { &t->m, on_page, on_commit };
 
@@ -179,8 +181,9 @@ static void growing_shrinking_and_huge_transactions_are_followed(void **state)
 	struct env *t = begin("PRAGMA page_size=4096; PRAGMA auto_vacuum=full");
 
 	(void)state;
-	sql(t->app, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1500)"
-		    "INSERT INTO t(x) SELECT randomblob(3000) FROM n");
+	sql(t->app,
+	    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1500)"
+	    "INSERT INTO t(x) SELECT randomblob(3000) FROM n");
 	copy(t);
 	assert_int_equal(t->m.commits, 1);
 	sql(t->app, "DELETE FROM t WHERE id > 100");
@@ -220,7 +223,8 @@ static void at_rest_the_apps_own_truncate_returns_at_once(void **state)
 		int log = -1, done = -1;
 
 		assert_int_equal(sqlite3_wal_checkpoint_v2(t->app, "main",
-							   SQLITE_CHECKPOINT_TRUNCATE, &log, &done),
+							   SQLITE_CHECKPOINT_TRUNCATE, &log,
+							   &done),
 				 SQLITE_OK);
 		assert_true(clock_mono_ms() - from < 1000);
 		copy(t);
@@ -310,8 +314,9 @@ static void killed_writers_leave_no_phantom_commits(void **state)
 			sqlite3_open(t->db, &db);
 			sqlite3_busy_timeout(db, 5000);
 			for (;;)
-				sqlite3_exec(db, "INSERT INTO t(x) VALUES(randomblob(5000))", NULL,
-					     NULL, NULL);
+				sqlite3_exec(db,
+					     "INSERT INTO t(x) VALUES(randomblob(5000))",
+					     NULL, NULL, NULL);
 		}
 		for (int i = 0; i < 10; i++) {
 			clock_sleep_us(500 + (int64_t)(random_u64() % 2000));
