@@ -9,7 +9,6 @@
 #include <string.h>
 
 const struct command *const cmds[] = {
-	&cmd_replicate,
 	&cmd_version,
 	NULL,
 };
