@@ -10,6 +10,7 @@
 #include "cmd/opts.h"
 
 extern const struct command cmd_completion;
+extern const struct command cmd_replicate;
 extern const struct command cmd_version;
 
 /* In the order of the help text; NULL ends it. */
