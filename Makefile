@@ -63,12 +63,14 @@ LIBSRC   := $(filter-out cmd/main.c,$(SRC))
 UNITS    := $(sort $(wildcard tests/unit/test_*.c))
 FUZZERS  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCHES  := $(sort $(wildcard tests/bench/*.c))
-FORMATTED = $(SRC) $(UNITS) $(FUZZERS) $(wildcard $(DIRS:%=%/*.h) tests/unit/*.h tests/bench/*.c tests/fault/*.c)
+ITS      := $(sort $(wildcard tests/it/*.c))
+FORMATTED = $(SRC) $(UNITS) $(FUZZERS) $(ITS) $(wildcard $(DIRS:%=%/*.h) tests/unit/*.h tests/bench/*.c tests/fault/*.c)
 OBJ      := $(SRC:%.c=$O/%.o)
 LIBOBJ   := $(LIBSRC:%.c=$O/%.o)
 UNITBIN  := $(UNITS:%.c=$O/%)
 FUZZBIN  := $(FUZZERS:%.c=$O/%)
 BENCHBIN := $(BENCHES:%.c=$O/%)
+ITBIN    := $(ITS:%.c=$O/%)
 
 ifneq ($(V),1)
 Q := @
@@ -96,6 +98,11 @@ $O/tests/unit/%: tests/unit/%.c $O/lib.a
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(CC) $(ALL_CPPFLAGS) $(UNIT_CFLAGS) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $O/lib.a $(UNIT_LIBS) $(LDLIBS)
 
+# Programs that the integration tests run on the library.
+$O/tests/it/%: tests/it/%.c $O/lib.a
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(CC) $(ALL_CPPFLAGS) $(UNIT_CFLAGS) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $O/lib.a $(UNIT_LIBS) $(LDLIBS)
+
 $O/tests/fuzz/%: tests/fuzz/%.c $O/lib.a
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $O/lib.a $(LDLIBS)
@@ -119,7 +126,7 @@ $O/.version: FORCE
 
 FAULTLIB := $(patsubst %.c,$O/%.so,$(wildcard tests/fault/*.c))
 unit-build: $O/$(NAME) $(UNITBIN)
-it-build: $O/$(NAME) $(FAULTLIB)
+it-build: $O/$(NAME) $(FAULTLIB) $(ITBIN)
 
 check: unit-build
 	@for t in $(UNITBIN); do $$t || exit 1; done
@@ -193,4 +200,4 @@ FORCE:
 .SECONDARY:
 .PHONY: all check unit-build asan tsan fuzz fuzz-build fuzz-run lint format install clean \
 	check-it it-build coverage coverage-run test nightly demo bench FORCE
--include $(OBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d)
+-include $(OBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d) $(ITBIN:=.d)

@@ -10,7 +10,6 @@
 #include "cmd/opts.h"
 
 extern const struct command cmd_completion;
-extern const struct command cmd_replicate;
 extern const struct command cmd_version;
 
 /* In the order of the help text; NULL ends it. */

@@ -230,6 +230,7 @@ int main(void)
 	suite_many = 150;
 	const struct CMUnitTest tests[] = {
 		STORE_SUITE(setup, teardown),
+		SUITE_T(of_several_if_absent_puts_one_wins, setup, teardown),
 		SUITE_T(names_become_paths_below_the_root, setup, teardown),
 		SUITE_T(temporary_and_hidden_files_are_no_objects, setup, teardown),
 		SUITE_T(links_and_special_files_are_passed_over, setup, teardown),

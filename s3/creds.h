@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Credentials: who signs.  Static ones here: given by the configuration, or
+ * found in an environment under LITESTREAM_* or AWS_* names, each also as
+ * NAME_FILE, a file that holds the value (trailing white space is cut off).
+ */
+#ifndef S3_CREDS_H
+#define S3_CREDS_H
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+
+struct s3_creds {
+	char *id;
+	struct secret secret, token;
+};
+
+/* env: "NAME=value", NULL-terminated.  Half a pair, an unreadable file and no credentials at all
+ * are ERR_DENIED (slug no_credentials for the latter), and the message names the variables. */
+MUST_CHECK int s3_creds_from_env(struct s3_creds *out, const char *const *env,
+				 struct err *e);
+/* By copy.  token may be NULL or empty. */
+MUST_CHECK int s3_creds_set(struct s3_creds *out, const char *id,
+			    const struct secret *secret, const struct secret *token,
+			    struct err *e);
+void s3_creds_free(struct s3_creds *c);
+/* "..MPLE": the last four characters, for messages; "" for short ids. */
+void s3_creds_hint(const char *id, char out[8]);
+
+#endif

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store suite (tests/unit/store_suite.h) on real S3 servers."""
+import subprocess
+
+import pytest
+from testenv import proc, s3, tools
+
+
+def helper(name):
+    """A program of tests/it beside the one under test."""
+    path = tools.Path(tools.binary()).parent / 'tests/it' / name
+    if not path.exists():
+        pytest.fail(f'{path} is not there: run make it-build')
+    return path
+
+
+def run_suite(endpoint, bucket, *more):
+    env = proc.clean_env({'LITESTREAM_ACCESS_KEY_ID': s3.ACCESS, 'LITESTREAM_SECRET_ACCESS_KEY': s3.SECRET})
+    return subprocess.run([helper('store_s3'), endpoint, bucket, *more], env=env, timeout=300, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_the_store_suite_passes(any_s3):
+    bucket = any_s3.bucket()
+    # s3s-fs answers for folders too.
+    r = run_suite(any_s3.endpoint, bucket.bucket, *(['loose'] if any_s3.name == 's3s-fs' else []))
+    assert r.returncode == 0, r.stdout[-6000:]
+
+
+def test_the_store_suite_passes_through_a_slow_link(s3_proxy, versitygw):
+    s3_proxy.latency(5)
+    r = run_suite(s3_proxy.endpoint, versitygw.bucket().bucket)
+    assert r.returncode == 0, r.stdout[-6000:]
