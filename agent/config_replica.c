@@ -87,6 +87,9 @@ static int read_keys(const struct builder *b, const struct levels *l,
 	for (size_t i = 0; !found && i < sizeof(families) / sizeof(families[0]); i++)
 		if (keys_from_family(b, families[i], out, &found, e) < 0)
 			return -1;
+	if (!found)
+		build_explain_final(out->explain, build_row(SCOPE_REPLICA, "access-key-id"),
+				    NULL);
 	return 0;
 }
 

@@ -9,8 +9,7 @@
 #include <string.h>
 
 const struct command *const cmds[] = {
-	&cmd_version,
-	NULL,
+	&cmd_databases, &cmd_config, &cmd_completion, &cmd_version, NULL,
 };
 
 const struct command *cmds_find(const char *name)

@@ -10,6 +10,8 @@
 #include "cmd/opts.h"
 
 extern const struct command cmd_completion;
+extern const struct command cmd_config;
+extern const struct command cmd_databases;
 extern const struct command cmd_version;
 
 /* In the order of the help text; NULL ends it. */

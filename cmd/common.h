@@ -66,6 +66,7 @@ bool cmd_fancy(int fd, const struct common_args *a);
 struct table {
 	struct buf cells; /* NUL-terminated, row after row, the header first */
 	size_t ncolumns, ncells;
+	bool blanks; /* cells keep their blanks (tables that are not for awk) */
 };
 
 void table_init(struct table *t, const char *const *columns, size_t ncolumns);

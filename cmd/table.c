@@ -29,7 +29,8 @@ void table_add(struct table *t, const char *cell)
 	for (; *cell; cell++) {
 		unsigned char c = (unsigned char)*cell;
 
-		buf_add(&t->cells, c <= 0x20 || c == 0x7f ? "?" : cell, 1);
+		buf_add(&t->cells,
+			c < 0x20 || (c == 0x20 && !t->blanks) || c == 0x7f ? "?" : cell, 1);
 	}
 	buf_add(&t->cells, "", 1);
 }
