@@ -14,7 +14,8 @@ struct job;
 
 /* Workers block all signals.  name: thread name, at most 15 characters. */
 struct pool *pool_new(const char *name, int workers);
-/* Waits for running jobs; pending ones are dropped. */
+/* Waits for running jobs; pending ones are dropped.  Jobs may be destroyed after their pool;
+ * nobody may wake them while this runs, and waking them afterwards does nothing. */
 void pool_destroy(struct pool *p);
 
 /* fn runs on a worker.  The job belongs to the caller; nothing runs before the first wake. */

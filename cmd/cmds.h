@@ -12,6 +12,7 @@
 extern const struct command cmd_completion;
 extern const struct command cmd_config;
 extern const struct command cmd_databases;
+extern const struct command cmd_replicate;
 extern const struct command cmd_version;
 
 /* In the order of the help text; NULL ends it. */

@@ -218,7 +218,7 @@ void codec_compress(enum codec c, const void *p, size_t n, struct buf *out)
 
 /* ---- decoding ---- */
 
-enum state { AT_BOUNDARY, IN_DATA, IN_SKIP, IN_TRAILER, AT_END };
+enum state { AT_BOUNDARY, IN_DATA, IN_SKIP, IN_TRAILER, AT_END, IN_JUNK };
 
 struct decoder {
 	struct decoder *next; /* in the list of spare ones */
@@ -429,13 +429,22 @@ static int begin_data(struct decoder *d, uint32_t magic, struct err *e)
 	return used == PREFIX ? 0 : err_set(e, ERR_CORRUPT, "a frame of %zu bytes", used);
 }
 
+static bool may_be_junk(const struct decoder *d)
+{
+	return d->sink.lenient && d->codec == CODEC_LZ4 && d->frames;
+}
+
 static int begin_any(struct decoder *d, struct err *e)
 {
 	uint32_t magic = get_le32(d->prefix);
 
 	d->have = 0;
-	if ((magic & ~15U) != SKIP_MAGIC)
-		return begin_data(d, magic, e);
+	if ((magic & ~15U) != SKIP_MAGIC) {
+		if (!may_be_junk(d) || magic == LZ4_MAGIC)
+			return begin_data(d, magic, e);
+		d->state = IN_JUNK;
+		return 0;
+	}
 	d->left = get_le32(d->prefix + 4);
 	if (magic == CODEC_TRAILER_MAGIC && d->sink.trailer)
 		return begin_trailer(d, e);
@@ -484,6 +493,8 @@ int decoder_push(struct decoder *d, const uint8_t *p, size_t n, struct err *e)
 			break;
 		case AT_END:
 			return err_set(e, ERR_CORRUPT, "bytes after the trailer");
+		case IN_JUNK:
+			return 0;
 		}
 		if (r)
 			return -1;
@@ -495,7 +506,9 @@ int decoder_push(struct decoder *d, const uint8_t *p, size_t n, struct err *e)
 
 int decoder_finish(struct decoder *d, struct err *e)
 {
-	if ((d->state != AT_BOUNDARY && d->state != AT_END) || d->have)
+	bool inside = d->state == IN_DATA || d->state == IN_SKIP || d->state == IN_TRAILER;
+
+	if (inside || (d->have && !may_be_junk(d)))
 		return err_set(e, ERR_CORRUPT, "the object is cut off");
 	if (!d->frames)
 		return err_set(e, ERR_CORRUPT, "the object holds no data");

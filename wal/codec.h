@@ -28,7 +28,7 @@ const char *codec_suffix(enum codec c); /* "zst", "lz4" */
 /* One frame, appended to out piece by piece. */
 struct encoder;
 struct encoder *encoder_new(enum codec c, struct buf *out);
-void encoder_add(struct encoder *x, const void *p, size_t n);
+void encoder_add(struct encoder *x, const void *data, size_t n);
 void encoder_end_frame(
 	struct encoder *x); /* finish the frame; the next add begins another */
 void encoder_destroy(struct encoder *x);
@@ -52,6 +52,8 @@ struct decoder_sink {
 	 * must be the object's last and follow a data frame directly, and fit the buffer's
 	 * ceiling, or ERR_CORRUPT.  NULL: such a frame is passed over like any other skippable one. */
 	struct buf *trailer;
+	/* lz4: bytes after the data frame that are no frame are ignored; Litestream 0.3 never reads them. */
+	bool lenient;
 };
 
 /* Push decoder.  Skippable frames are passed over; LZ4: exactly one data frame, with a content checksum

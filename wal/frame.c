@@ -26,31 +26,36 @@
 #define HOST_BIG_ENDIAN false
 #endif
 
-/* One step: two words at byte i of p.  Each new word is added to its own sum before the other sum,
- * which is the one that arrives late. */
-#define STEP(i, swap)                                                         \
-	do {                                                                  \
-		uint32_t x_[2];                                               \
-		memcpy(x_, p + (i), 8);                                       \
-		s0 = (s0 + ((swap) ? __builtin_bswap32(x_[0]) : x_[0])) + s1; \
-		s1 = (s1 + ((swap) ? __builtin_bswap32(x_[1]) : x_[1])) + s0; \
-	} while (0)
+static inline uint32_t word(const uint8_t *p, bool swap)
+{
+	uint32_t x;
 
-static inline __attribute__((always_inline)) void sum_words(struct wal_sum *s, bool swap,
+	memcpy(&x, p, sizeof x);
+	return swap ? __builtin_bswap32(x) : x;
+}
+
+/* Two words.  Each is added to its own sum first, since the other sum is the one that arrives late. */
+static inline __attribute__((always_inline)) void step(struct wal_sum *s, bool swap,
+						       const uint8_t *p)
+{
+	s->s0 = (s->s0 + word(p, swap)) + s->s1;
+	s->s1 = (s->s1 + word(p + 4, swap)) + s->s0;
+}
+
+static inline __attribute__((always_inline)) void sum_words(struct wal_sum *out, bool swap,
 							    const uint8_t *p, size_t n)
 {
-	uint32_t s0 = s->s0, s1 = s->s1;
+	struct wal_sum s = *out;
 
 	for (; n >= 32; p += 32, n -= 32) {
-		STEP(0, swap);
-		STEP(8, swap);
-		STEP(16, swap);
-		STEP(24, swap);
+		step(&s, swap, p);
+		step(&s, swap, p + 8);
+		step(&s, swap, p + 16);
+		step(&s, swap, p + 24);
 	}
 	for (; n >= 8; p += 8, n -= 8)
-		STEP(0, swap);
-	s->s0 = s0;
-	s->s1 = s1;
+		step(&s, swap, p);
+	*out = s;
 }
 
 void wal_sum_add(struct wal_sum *s, bool big_endian, const uint8_t *p, size_t n)

@@ -173,10 +173,9 @@ static int check_image(const struct trailer *t, struct err *e)
 {
 	uint64_t chunk = CHUNK_BYTES / t->page_size, pages = t->db_pages_after;
 
+	assert(chunk); /* page sizes reach 64 KiB */
 	if (!pages || t->raw_len != pages * t->page_size)
 		return bad(e, "its length and page count disagree");
-	if (t->db_sum_before)
-		return bad(e, "a snapshot with a sum before it");
 	if (wal_pos_cmp(t->pos, t->replay) != 0 || wal_pos_cmp(t->replay, t->valid) > 0)
 		return bad(e, "its positions disagree");
 	if (!t->chunk_pages && !t->nchunks)

@@ -41,7 +41,8 @@ struct trailer {
 	uint64_t session;
 	struct wal_pos pos; /* the key's; a snapshot: its replay position */
 	uint64_t raw_len, raw_xxh3;
-	uint64_t db_sum_before, db_sum_after;
+	uint64_t db_sum_before,
+		db_sum_after; /* a snapshot's before: written 0, ignored when read */
 	uint32_t db_pages_after;
 	int64_t time_ms;
 	/* segment */

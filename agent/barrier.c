@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The barrier: the only moment in which the app can feel us (docs/capture.md).
+ *
+ * 1. copy; second reader (mark >= 1: nobody can reset the WAL); copy; close the first;
+ *    checkpoint and sync: the bulk of the I/O, without a lock;
+ * 2. take the write lock, copy the tail into memory;
+ * 3. other reader at the end; PASSIVE until everything is in the file;
+ * 4. new reader, which gets mark 0; wait until no other process holds a mark >= 1;
+ * 5. release.
+ *
+ * A reader is closed only after everything up to the new reader's last frame is copied.
+ */
+#include "agent/capture_priv.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TAIL_FRAMES 256
+#define TAIL_ROUNDS 3
+#define POLL_US 500
+#define HOLD_CEILING_MS 1000
+
+void stash_free(struct stash *s)
+{
+	free(s->p);
+	*s = (struct stash){ 0 };
+}
+
+struct stash_head {
+	uint32_t pgno, commit;
+};
+
+static int stash_page(void *arg, uint32_t pgno, uint32_t commit, const uint8_t *page,
+		      struct err *e)
+{
+	struct capture *c = arg;
+	struct stash *s = &c->stash;
+	struct stash_head h = { pgno, commit };
+	size_t size = sq_page_size(c->sq);
+
+	(void)e;
+	while (s->cap - s->len < sizeof(h) + size) {
+		s->cap = s->cap ? s->cap * 2 : 1U << 18;
+		s->p = mem_grow(s->p, s->cap, 1);
+	}
+	memcpy(s->p + s->len, &h, sizeof(h));
+	memcpy(s->p + s->len + sizeof(h), page, size);
+	s->len += sizeof(h) + size;
+	return 0;
+}
+
+static int deliver_stash(struct capture *c, struct err *e)
+{
+	struct stash *s = &c->stash;
+	size_t size = sq_page_size(c->sq);
+	size_t end = s->len;
+
+	s->len = 0;
+	for (size_t at = 0; at < end; at += sizeof(struct stash_head) + size) {
+		struct stash_head h;
+
+		memcpy(&h, s->p + at, sizeof(h));
+		if (capture_page(c, h.pgno, h.commit, s->p + at + sizeof(h), e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* 0 done; ERR_AGAIN (busy) is no failure of the capture, only of this attempt. */
+static int held_back(const struct err *e)
+{
+	return e->code == ERR_AGAIN ? 0 : -1;
+}
+
+/* The other reader takes over; nothing between the two marks may be uncopied, so the copy comes
+ * before the close. */
+static int switch_reader(struct capture *c, follow_page_fn *fn, struct err *e)
+{
+	struct wal_index ix;
+	int next = !c->cur;
+
+	if (sq_read_begin(c->sq, next, e) < 0)
+		return -1;
+	if (capture_index(c, &ix, e) < 0 || capture_follow(c, &ix, fn, e) < 0) {
+		sq_read_end(c->sq, next);
+		return -1;
+	}
+	sq_read_end(c->sq, c->cur);
+	c->cur = next;
+	return 0;
+}
+
+static int prepare(struct capture *c, struct err *e)
+{
+	uint32_t log, done;
+
+	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, capture_page, e) < 0 ||
+	    sq_checkpoint(c->sq, &log, &done, e) < 0 || sq_sync(c->sq, e) < 0)
+		return -1;
+	return follow_sync(c->follow, e);
+}
+
+/* The write lock, with at most a short tail left to copy; the tail is in the stash. */
+static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *e)
+{
+	for (int round = 0;; round++) {
+		int64_t asked = clock_mono_us();
+		struct wal_index ix;
+
+		if (sq_write_lock(c->sq, c->opt.max_wait_ms, e) < 0)
+			return -1;
+		*held_since_us = clock_mono_us();
+		c->stats.wait_us_last = *held_since_us - asked;
+		if (capture_index(c, &ix, e) < 0)
+			return -1;
+		uint32_t have =
+			follow_was_reset(c->follow, &ix) ? 0 : follow_frames(c->follow);
+
+		if (ix.mx_frame < have + TAIL_FRAMES || round >= TAIL_ROUNDS) {
+			c->now_ms = clock_wall_ms();
+			c->seen = wal_index_glance(c->map);
+			return capture_follow(c, &ix, stash_page, e);
+		}
+		sq_write_unlock(c->sq);
+		if (capture_copy(c, NULL, e) < 0)
+			return -1;
+	}
+}
+
+/* The app's WAL is growing because we cannot finish: hold the lock longer. */
+static int64_t hold_limit_us(const struct capture *c)
+{
+	int64_t ms = c->opt.max_hold_ms;
+
+	for (uint64_t n = (uint64_t)c->opt.checkpoint_pages * 8;
+	     n < follow_frames(c->follow) && ms < HOLD_CEILING_MS; n *= 2)
+		ms *= 2;
+	return (ms < HOLD_CEILING_MS ? ms : HOLD_CEILING_MS) * 1000;
+}
+
+/* No reader at an older mark can arise while the lock is held, so short ones drain. */
+static int checkpoint_all(struct capture *c, int64_t until_us, bool *all, struct err *e)
+{
+	uint32_t log, done;
+
+	*all = false;
+	for (;;) {
+		struct err busy = ERR_INIT;
+		int rc = sq_checkpoint(c->sq, &log, &done, &busy);
+
+		if (rc < 0 && busy.code != ERR_AGAIN) {
+			*e = busy;
+			return -1;
+		}
+		*all = rc == 0 && log == done && log == follow_frames(c->follow);
+		if (*all || clock_mono_us() >= until_us)
+			return 0;
+		clock_sleep_us(POLL_US);
+	}
+}
+
+static int wait_for_marks(struct capture *c, int64_t until_us, struct err *e)
+{
+	for (;;) {
+		int held = sq_mark_holder(c->sq, &c->stats.holder, e);
+
+		if (held <= 0)
+			return held;
+		if (clock_mono_us() >= until_us)
+			return 0;
+		clock_sleep_us(POLL_US);
+	}
+}
+
+/* Steps 2 to 4; the lock is released by the caller. */
+static int under_lock(struct capture *c, int64_t *held_since_us, bool *complete,
+		      struct err *e)
+{
+	*complete = false;
+	if (lock_and_copy(c, held_since_us, e) < 0 || switch_reader(c, stash_page, e) < 0)
+		return -1;
+	int64_t until = *held_since_us + hold_limit_us(c);
+
+	if (checkpoint_all(c, until, complete, e) < 0)
+		return -1;
+	if (!*complete)
+		return sq_mark_holder(c->sq, &c->stats.holder, e) < 0 ? -1 : 0;
+	if (capture_index(c, &c->rest_index, e) < 0 || switch_reader(c, stash_page, e) < 0)
+		return -1;
+	/* From here on the reader is at mark 0, whatever others hold. */
+	c->may_reset = c->rested = true;
+	return wait_for_marks(c, until, e);
+}
+
+static void record(struct capture *c, int64_t held_since_us, bool complete)
+{
+	if (held_since_us) {
+		c->stats.hold_us_last = clock_mono_us() - held_since_us;
+		if (c->stats.hold_us_last > c->stats.hold_us_max)
+			c->stats.hold_us_max = c->stats.hold_us_last;
+	}
+	if (complete)
+		c->stats.barriers++;
+	else
+		c->stats.barriers_failed++;
+}
+
+int capture_barrier(struct capture *c, struct err *e)
+{
+	int64_t held_since = 0;
+	bool complete = false;
+
+	if (c->rested && !capture_has_news(c))
+		return 1;
+	struct err why = ERR_INIT;
+	int rc = prepare(c, &why);
+
+	if (rc == 0)
+		rc = under_lock(c, &held_since, &complete, &why);
+	sq_write_unlock(c->sq);
+	record(c, held_since, rc == 0 && complete);
+	if (deliver_stash(c, e) < 0)
+		return -1;
+	if (rc < 0 && held_back(&why) < 0) {
+		*e = why;
+		return -1;
+	}
+	return rc == 0 && complete;
+}

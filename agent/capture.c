@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/capture.h"
+
+#include "agent/capture_priv.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define INDEX_TRIES 50
+#define INDEX_PAUSE_US 200
+#define HASH_CHUNK (1U << 20)
+
+struct capture *capture_open(const char *path, const struct capture_options *o,
+			     const struct capture_sink *sink, struct err *e)
+{
+	struct capture *c = mem_alloc(sizeof(*c));
+
+	c->opt = *o;
+	c->sink = *sink;
+	if (!c->opt.max_wait_ms)
+		c->opt.max_wait_ms = 100;
+	if (!c->opt.max_hold_ms)
+		c->opt.max_hold_ms = 50;
+	if (!c->opt.checkpoint_pages)
+		c->opt.checkpoint_pages = 1000;
+	c->sq = sq_open(path, NULL, e);
+	if (!c->sq || sq_read_begin(c->sq, 0, e) < 0)
+		goto fail;
+	c->map = sq_index(c->sq, e);
+	if (!c->map)
+		goto fail;
+	c->follow = follow_new(sq_wal_path(c->sq), sq_page_size(c->sq));
+	return c;
+fail:
+	capture_close(c);
+	return NULL;
+}
+
+void capture_close(struct capture *c)
+{
+	if (!c)
+		return;
+	follow_destroy(c->follow);
+	pagesum_destroy(c->sums);
+	stash_free(&c->stash);
+	sq_close(c->sq);
+	free(c);
+}
+
+int capture_index(struct capture *c, struct wal_index *ix, struct err *e)
+{
+	for (int i = 0; i < INDEX_TRIES; i++) {
+		if (wal_index_read(c->map, ix))
+			return 0;
+		clock_sleep_us(INDEX_PAUSE_US);
+	}
+	return err_set(e, ERR_AGAIN,
+		       "%s: the wal-index stays unreadable (a writer died in the "
+		       "middle of a commit, or recovery is running)",
+		       sq_path(c->sq));
+}
+
+/* A page as it is delivered: the sums first, then whoever replicates.  Before the capture has
+ * settled nothing counts: the hashing that follows sees it in the file. */
+int capture_page(void *arg, uint32_t pgno, uint32_t commit, const uint8_t *page,
+		 struct err *e)
+{
+	struct capture *c = arg;
+	uint32_t need = commit ? commit : pgno;
+
+	if (!c->settled)
+		return 0;
+	/* A transaction that grows the database names the new size only in its last page. */
+	if ((need > pagesum_pages(c->sums) || commit) &&
+	    pagesum_resize(c->sums, need, e) < 0)
+		return -1;
+	pagesum_set(c->sums, pgno, page);
+	c->stats.frames++;
+	if (c->sink.page(c->sink.arg, pgno, commit, page, e) < 0)
+		return -1;
+	if (commit) {
+		c->stats.commits++;
+		c->sink.commit(c->sink.arg, c->now_ms, pagesum_value(c->sums), commit);
+	}
+	return 0;
+}
+
+/* Read the follower up to ix, with fn for the pages. */
+int capture_follow(struct capture *c, const struct wal_index *ix, follow_page_fn *fn,
+		   struct err *e)
+{
+	bool reset = follow_was_reset(c->follow, ix);
+
+	if (!follow_behind(c->follow, ix) && !reset)
+		return 0;
+	if (follow_read(c->follow, ix, c->may_reset, fn, c, e) < 0)
+		return -1;
+	/* A reset that brought no frame leaves everything as it was at rest. */
+	if (!reset || ix->mx_frame)
+		c->may_reset = c->rested = false;
+	c->stats.wal_frames = follow_frames(c->follow);
+	return 0;
+}
+
+int capture_copy(struct capture *c, uint64_t *commits, struct err *e)
+{
+	uint64_t before = c->stats.commits;
+	struct wal_index ix;
+
+	c->seen = wal_index_glance(c->map);
+	c->now_ms = clock_wall_ms();
+	if (capture_index(c, &ix, e) < 0 || capture_follow(c, &ix, capture_page, e) < 0)
+		return -1;
+	if (commits)
+		*commits = c->stats.commits - before;
+	return 0;
+}
+
+bool capture_has_news(const struct capture *c)
+{
+	return wal_index_glance(c->map) != c->seen;
+}
+
+/* An empty WAL's header may not know the page count: then it is the file's. */
+static int count_pages(struct capture *c, struct sq_file *f, uint32_t *pages, struct err *e)
+{
+	uint64_t size = 0;
+
+	*pages = c->rest_index.pages;
+	if (*pages)
+		return 0;
+	if (sq_file_size(f, &size, e) < 0)
+		return -1;
+	*pages = (uint32_t)(size / sq_page_size(c->sq));
+	return 0;
+}
+
+/* Under the reader at mark 0 the file holds everything and nobody can write to it. */
+static int hash_file(struct capture *c, struct sq_file *f, struct err *e)
+{
+	uint32_t size = sq_page_size(c->sq);
+	uint32_t step = HASH_CHUNK / size, pages;
+	AUTO_FREE uint8_t *chunk = mem_alloc(HASH_CHUNK);
+
+	if (count_pages(c, f, &pages, e) < 0)
+		return -1;
+	for (uint32_t first = 1; first <= pages; first += step) {
+		uint32_t n = pages - first + 1 < step ? pages - first + 1 : step;
+
+		if (sq_file_read(f, chunk, (size_t)n * size, (uint64_t)(first - 1) * size,
+				 e) < 0)
+			return -1;
+		for (uint32_t i = 0; i < n; i++)
+			if (pagesum_append(c->sums, chunk + (size_t)i * size, e) < 0)
+				return -1;
+	}
+	return 0;
+}
+
+int capture_settle(struct capture *c, struct err *e)
+{
+	struct wal_index ix;
+
+	if (c->settled)
+		return 0;
+	if (capture_index(c, &ix, e) < 0)
+		return -1;
+	follow_attach(c->follow, &ix);
+	int done = capture_barrier(c, e);
+
+	if (done < 0)
+		return -1;
+	if (!done)
+		return err_set(
+			e, ERR_AGAIN,
+			"%s: a long read transaction (process %d) keeps the WAL from being "
+			"checkpointed",
+			sq_path(c->sq), (int)c->stats.holder);
+	pagesum_destroy(c->sums);
+	c->sums = pagesum_new(sq_page_size(c->sq), NULL, e);
+	struct sq_file *f = c->sums ? sq_file_open(c->sq, e) : NULL;
+	int rc = f ? hash_file(c, f, e) : -1;
+
+	sq_file_close(f);
+	if (rc < 0)
+		return -1;
+	c->settled = true;
+	c->seen = 0;
+	return 0;
+}
+
+bool capture_settled(const struct capture *c)
+{
+	return c->settled;
+}
+
+bool capture_at_rest(const struct capture *c)
+{
+	return c->rested;
+}
+
+bool capture_barrier_due(const struct capture *c)
+{
+	return follow_frames(c->follow) > c->opt.checkpoint_pages && !c->rested;
+}
+
+void capture_idle(struct capture *c)
+{
+	follow_rest(c->follow);
+	stash_free(&c->stash);
+}
+
+bool capture_moved(const struct capture *c)
+{
+	return sq_moved(c->sq);
+}
+
+uint32_t capture_page_size(const struct capture *c)
+{
+	return sq_page_size(c->sq);
+}
+
+uint32_t capture_pages(const struct capture *c)
+{
+	return c->sums ? pagesum_pages(c->sums) : 0;
+}
+
+uint64_t capture_db_sum(const struct capture *c)
+{
+	return c->sums ? pagesum_value(c->sums) : 0;
+}
+
+const char *capture_wal_path(const struct capture *c)
+{
+	return sq_wal_path(c->sq);
+}
+
+const struct capture_stats *capture_stats(const struct capture *c)
+{
+	return &c->stats;
+}
+
+struct sq_file *capture_file(struct capture *c, struct err *e)
+{
+	return sq_file_open(c->sq, e);
+}

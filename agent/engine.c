@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/engine.h"
+
+#include "agent/database.h"
+#include "agent/watch.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define LOCAL_WORKERS 2
+#define UPLOAD_WORKERS 4
+#define START_WORKERS 2
+#define FINISH_POLL_MS 5
+/* Of the time for the last sync, what is kept for head.json. */
+#define RELEASE_SHARE 8
+
+struct engine {
+	struct engine_options opt;
+	struct stop *stop;
+	struct watch *watch;
+	struct pool *local, *upload, *start;
+	struct replica_env env;
+	struct database **dbs;
+	size_t ndbs;
+	struct job *pulse;
+	atomic_bool pulsed;
+	pthread_mutex_t mu; /* of failure */
+	struct err failure;
+};
+
+static void on_fatal(void *arg, const struct err *e)
+{
+	struct engine *g = arg;
+
+	pthread_mutex_lock(&g->mu);
+	if (g->failure.code == ERR_NONE)
+		g->failure = *e;
+	pthread_mutex_unlock(&g->mu);
+}
+
+static void on_pulse(void *arg)
+{
+	struct engine *g = arg;
+
+	atomic_store(&g->pulsed, true);
+}
+
+static struct engine *engine_alloc(const struct engine_options *o)
+{
+	struct engine init = { .opt = *o };
+	struct engine *g = mem_dup(&init, sizeof(init));
+
+	pthread_mutex_init(&g->mu, NULL);
+	g->stop = stop_new();
+	g->watch = watch_new();
+	g->local = pool_new("local", LOCAL_WORKERS);
+	g->upload = pool_new("upload", UPLOAD_WORKERS);
+	g->start = pool_new("start", START_WORKERS);
+	g->pulse = job_new(g->local, on_pulse, g);
+	atomic_store(&g->pulsed, true);
+	g->env = (struct replica_env){ .start_pool = g->start,
+				       .upload_pool = g->upload,
+				       .stop = g->stop,
+				       .version = o->version,
+				       .stop_if_different = o->stop_if_different,
+				       .fatal = on_fatal,
+				       .fatal_arg = g };
+	return g;
+}
+
+struct engine *engine_new(const struct engine_options *o, struct err *e)
+{
+	struct engine *g = engine_alloc(o);
+
+	g->dbs = mem_array(o->config->ndbs, sizeof(struct database *));
+	for (; g->ndbs < o->config->ndbs; g->ndbs++) {
+		g->dbs[g->ndbs] = database_new(&o->config->dbs[g->ndbs], &g->env, g->local,
+					       g->watch, e);
+		if (!g->dbs[g->ndbs]) {
+			engine_destroy(g);
+			return NULL;
+		}
+	}
+	return g;
+}
+
+void engine_destroy(struct engine *g)
+{
+	if (!g)
+		return;
+	stop_set(g->stop, 0);
+	for (size_t i = 0; i < g->ndbs; i++)
+		database_destroy(g->dbs[i]);
+	job_destroy(g->pulse);
+	pool_destroy(g->start);
+	pool_destroy(g->upload);
+	pool_destroy(g->local);
+	watch_destroy(g->watch);
+	stop_destroy(g->stop);
+	pthread_mutex_destroy(&g->mu);
+	free(g->dbs);
+	free(g);
+}
+
+void engine_start(struct engine *g)
+{
+	for (size_t i = 0; i < g->ndbs; i++)
+		database_wake(g->dbs[i]);
+}
+
+int engine_fd(const struct engine *g)
+{
+	return watch_fd(g->watch);
+}
+
+void engine_dispatch(struct engine *g)
+{
+	if (g->watch)
+		watch_dispatch(g->watch);
+}
+
+bool engine_ready(const struct engine *g)
+{
+	for (size_t i = 0; i < g->ndbs; i++)
+		if (!database_ready(g->dbs[i]))
+			return false;
+	return true;
+}
+
+bool engine_alive(struct engine *g)
+{
+	if (!atomic_exchange(&g->pulsed, false))
+		return false;
+	job_wake(g->pulse);
+	return true;
+}
+
+bool engine_failed(struct engine *g, struct err *e)
+{
+	pthread_mutex_lock(&g->mu);
+	bool yes = g->failure.code != ERR_NONE;
+
+	if (yes)
+		*e = g->failure;
+	pthread_mutex_unlock(&g->mu);
+	return yes;
+}
+
+static bool all(struct engine *g, bool (*what)(struct database *d))
+{
+	for (size_t i = 0; i < g->ndbs; i++)
+		if (!what(g->dbs[i]))
+			return false;
+	return true;
+}
+
+bool engine_synced(struct engine *g)
+{
+	return all(g, database_drained);
+}
+
+static bool wait_for_all(struct engine *g, bool (*what)(struct database *d),
+			 int64_t deadline_ms, void (*tick)(void *arg), void *arg)
+{
+	while (!all(g, what)) {
+		if (clock_mono_ms() >= deadline_ms)
+			return false;
+		engine_dispatch(g);
+		clock_sleep_ms(FINISH_POLL_MS);
+		if (tick)
+			tick(arg);
+	}
+	return true;
+}
+
+bool engine_finish(struct engine *g, int64_t timeout_ms, void (*tick)(void *arg), void *arg)
+{
+	int64_t deadline = clock_mono_ms() + timeout_ms;
+
+	for (size_t i = 0; i < g->ndbs; i++)
+		database_drain(g->dbs[i]);
+	bool drained = wait_for_all(g, database_drained,
+				    deadline - timeout_ms / RELEASE_SHARE, tick, arg);
+
+	for (size_t i = 0; i < g->ndbs; i++) {
+		database_log_end(g->dbs[i]);
+		database_release(g->dbs[i]);
+	}
+	wait_for_all(g, database_released, deadline, tick, arg);
+	return drained;
+}

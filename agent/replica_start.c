@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network side of a replica that begins generations and takes snapshots. */
+#include "agent/replica_priv.h"
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BACKOFF_FIRST_MS 250
+#define BACKOFF_CEILING_MS 30000
+#define WAIT_SLICE_MS 200
+
+/* With mu held. */
+static int over(const struct replica *r, unsigned epoch, struct err *e)
+{
+	if (stop_is_set(r->env->stop))
+		return err_set(e, ERR_CANCELED, "stopping");
+	if (r->epoch != epoch)
+		return err_set(e, ERR_CANCELED, "the database was opened anew");
+	if (r->failed)
+		return err_set(e, ERR_CANCELED, "the generation was given up");
+	return 0;
+}
+
+int replica_check(struct replica *r, unsigned epoch, struct err *e)
+{
+	pthread_mutex_lock(&r->mu);
+	int rc = over(r, epoch, e);
+
+	pthread_mutex_unlock(&r->mu);
+	return rc;
+}
+
+/* With mu held; wakes at a broadcast or after a slice, so that a stop is seen. */
+static void wait_slice(struct replica *r)
+{
+	struct timespec t;
+	int64_t until = clock_wall_ns() + WAIT_SLICE_MS * 1000000LL;
+
+	t.tv_sec = until / 1000000000;
+	t.tv_nsec = until % 1000000000;
+	pthread_cond_timedwait(&r->cv, &r->mu, &t);
+}
+
+int replica_ask(struct replica *r, unsigned epoch, enum replica_request q,
+		struct replica_answer *a, struct err *e)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&r->mu);
+	if (q == REQUEST_BEGIN)
+		r->failed = false;
+	r->answered = false;
+	r->request = q;
+	pthread_mutex_unlock(&r->mu);
+	r->wake_local(r->wake_arg);
+	pthread_mutex_lock(&r->mu);
+	while (!r->answered && (rc = over(r, epoch, e)) == 0)
+		wait_slice(r);
+	if (rc < 0)
+		r->request = REQUEST_NONE;
+	else
+		*a = r->answer;
+	pthread_mutex_unlock(&r->mu);
+	if (rc == 0 && a->err.code != ERR_NONE) {
+		*e = a->err;
+		return -1;
+	}
+	return rc;
+}
+
+int replica_await_acked(struct replica *r, unsigned epoch, struct wal_pos pos,
+			struct err *e)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&r->mu);
+	while (wal_pos_cmp(r->acked, pos) < 0 && (rc = over(r, epoch, e)) == 0)
+		wait_slice(r);
+	pthread_mutex_unlock(&r->mu);
+	return rc;
+}
+
+void replica_set_gate(struct replica *r, struct wal_pos gate)
+{
+	pthread_mutex_lock(&r->mu);
+	r->gate = gate;
+	pthread_mutex_unlock(&r->mu);
+	job_wake(r->upload_job);
+}
+
+static int decide(struct replica *r, struct err *e)
+{
+	struct lineage_facts f;
+
+	pthread_mutex_lock(&r->mu);
+	f = r->facts;
+	f.have_state = state_get(r->state, &f.state);
+	pthread_mutex_unlock(&r->mu);
+	if (lineage_decide(r->store, &f, clock_wall_ms(), &r->plan, e) < 0)
+		return -1;
+	if (r->plan.kept_lz4)
+		log_info("this path holds lz4 objects: writing lz4, so that Litestream can "
+			 "restore",
+			 LOGS("db", r->db->path), LOGS("replica", r->rc->name),
+			 LOGS("hint", "`compression: zst` ends that"));
+	if (!r->plan.differs[0])
+		return 0;
+	err_set(e, ERR_EXISTS, "%s: %s", r->db->path, r->plan.differs);
+	err_slug(e, "histories_differ");
+	err_hint(e, "look at both with `walback generations`; restore the stored one with "
+		    "`walback restore -o OTHER`");
+	e->exit = 16;
+	if (r->env->stop_if_different) {
+		r->env->fatal(r->env->fatal_arg, e);
+		return -1;
+	}
+	log_error("another history is stored; this database goes to a generation aside",
+		  LOGS("db", r->db->path), LOGS("replica", r->rc->name), LOGE(e));
+	return 0;
+}
+
+static void remember(struct replica *r)
+{
+	struct err e = ERR_INIT;
+	struct state s = { .session = r->session };
+
+	pthread_mutex_lock(&r->mu);
+	memcpy(s.generation, r->plan.record.generation, sizeof(s.generation));
+	s.acked = r->acked;
+	s.db_sum = r->answer.db_sum;
+	s.time_ms = r->answer.time_ms;
+	if (state_put(r->state, &s, true, &e) < 0)
+		log_warn("state not written", LOGS("db", r->db->path), LOGE(&e));
+	pthread_mutex_unlock(&r->mu);
+}
+
+static int new_generation(struct replica *r, unsigned epoch, struct err *e)
+{
+	struct replica_answer a = { 0 };
+	bool zst;
+
+	if (decide(r, e) < 0 || lineage_write_record(r->store, &r->plan, e) < 0)
+		return -1;
+	replica_set_gate(r, GATE_CLOSED);
+	pthread_mutex_lock(&r->mu);
+	r->acked = (struct wal_pos){ 0, 0 };
+	pthread_mutex_unlock(&r->mu);
+	if (replica_ask(r, epoch, REQUEST_BEGIN, &a, e) < 0)
+		return -1;
+	zst = r->plan.record.compression == CODEC_ZST;
+	if ((zst ? snapshotter_fuzzy(r, epoch, &a, e)
+		 : snapshotter_from_copy(r, epoch, &a, e)) < 0)
+		return -1;
+	if (lineage_write_head(r->store, &r->plan, clock_wall_ms(), e) < 0)
+		return -1;
+	remember(r);
+	log_info("generation begun", LOGS("db", r->db->path), LOGS("replica", r->rc->name),
+		 LOGS("generation", r->plan.record.generation),
+		 LOGS("reason", lineage_reason_name(r->plan.record.reason)));
+	return 0;
+}
+
+static int another_snapshot(struct replica *r, unsigned epoch, struct err *e)
+{
+	struct replica_answer a = { 0 };
+
+	if (replica_ask(r, epoch, REQUEST_NEXT_INDEX, &a, e) < 0)
+		return -1;
+	return r->plan.record.compression == CODEC_ZST
+		       ? snapshotter_fuzzy(r, epoch, &a, e)
+		       : snapshotter_from_copy(r, epoch, &a, e);
+}
+
+static void done(struct replica *r, unsigned epoch, bool began)
+{
+	pthread_mutex_lock(&r->mu);
+	if (r->epoch == epoch && !r->failed) {
+		if (began) {
+			r->phase = REPLICA_RUNNING;
+			memcpy(r->stats.generation, r->plan.record.generation,
+			       sizeof(r->stats.generation));
+		}
+		r->snapshot_due = false;
+	}
+	pthread_mutex_unlock(&r->mu);
+	r->backoff_ms = 0;
+	log_trouble_over(&r->start_trouble, "replica reached again", r->db->path);
+	replica_set_gate(r, GATE_OPEN);
+}
+
+static void failed(struct replica *r, const struct err *e)
+{
+	if (e->code != ERR_CANCELED)
+		log_trouble(&r->start_trouble, LOG_ERROR, "cannot begin to replicate",
+			    r->db->path, e);
+	r->backoff_ms = r->backoff_ms ? r->backoff_ms * 2 : BACKOFF_FIRST_MS;
+	if (r->backoff_ms > BACKOFF_CEILING_MS)
+		r->backoff_ms = BACKOFF_CEILING_MS;
+	job_wake_at(r->start_job, clock_mono_ms() + r->backoff_ms);
+}
+
+static void release(struct replica *r)
+{
+	struct err e = ERR_INIT;
+
+	if (lineage_release(r->store, &r->plan, clock_wall_ms(), &e) < 0)
+		log_warn("release not written", LOGS("db", r->db->path),
+			 LOGS("replica", r->rc->name), LOGE(&e));
+	pthread_mutex_lock(&r->mu);
+	r->releasing = false;
+	r->released = true;
+	pthread_mutex_unlock(&r->mu);
+}
+
+void replica_start_run(void *arg)
+{
+	struct replica *r = arg;
+	struct err e = ERR_INIT;
+
+	pthread_mutex_lock(&r->mu);
+	unsigned epoch = r->epoch;
+	bool releasing = r->releasing;
+	bool begin = r->have_facts && r->phase == REPLICA_STARTING;
+	bool snapshot = r->phase == REPLICA_RUNNING && r->snapshot_due;
+
+	if (begin)
+		r->failed = false;
+	pthread_mutex_unlock(&r->mu);
+	if (releasing)
+		release(r);
+	if ((!begin && !snapshot) || releasing || stop_is_set(r->env->stop))
+		return;
+	if ((begin ? new_generation(r, epoch, &e) : another_snapshot(r, epoch, &e)) < 0)
+		failed(r, &e);
+	else
+		done(r, epoch, begin);
+}

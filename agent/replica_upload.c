@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network side of a replica that uploads segments, one at a time and in order. */
+#include "agent/replica_priv.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RETRY_MS 1000
+#define RETRY_DENIED_MS 15000
+
+/* What is in the store must be durable here first: a power cut must not take a commit that a
+ * restore would bring back.  The -wal carries no locks, so it may be opened and closed freely. */
+static int sync_wal(const struct replica *r, struct err *e)
+{
+	AUTO_CLOSE int fd = open(r->wal_path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_errno(e, "open %s", r->wal_path);
+	return file_datasync(fd, r->wal_path, e);
+}
+
+/* The key is taken: by our own request whose answer was lost, or by somebody else. */
+static int read_back(struct replica *r, const struct outbox_item *it, struct err *e)
+{
+	CLEANUP(buf_free) struct buf b = BUF(it->size + 1);
+
+	if (r->store->ops->get(r->store, it->key, 0, UINT64_MAX, &b, NULL, e) < 0)
+		return -1;
+	if (b.len == it->size && !memcmp(b.p, it->bytes.p, b.len))
+		return 0;
+	err_set(e, ERR_EXISTS, "%s: another writer has written %s", r->store->url, it->key);
+	err_hint(e, "stop the other walback that replicates to this path, or give it a "
+		    "path of its own");
+	return err_slug(e, "writer_superseded");
+}
+
+static int put_item(struct replica *r, const struct outbox_item *it, struct err *e)
+{
+	struct store_put o = { .if_absent = true };
+
+	if (sync_wal(r, e) < 0)
+		return -1;
+	if (r->store->ops->put(r->store, it->key, it->bytes.p, it->bytes.len, &o, e) == 0)
+		return 0;
+	if (e->code != ERR_EXISTS)
+		return -1;
+	struct err again = ERR_INIT;
+
+	if (read_back(r, it, &again) == 0)
+		return 0;
+	*e = again;
+	return -1;
+}
+
+static void acknowledge(struct replica *r, struct outbox *o, const struct outbox_item *it)
+{
+	struct err e = ERR_INIT;
+	struct state s = { .acked = it->end,
+			   .db_sum = it->db_sum,
+			   .session = r->session,
+			   .time_ms = it->time_ms };
+
+	pthread_mutex_lock(&r->mu);
+	if (o == r->out) {
+		r->acked = it->end;
+		memcpy(s.generation, r->plan.record.generation, sizeof(s.generation));
+		/* Before head names the generation, the state goes on to name the old one. */
+		if (r->phase == REPLICA_RUNNING && state_put(r->state, &s, false, &e) < 0)
+			log_warn("state not written", LOGS("db", r->db->path), LOGE(&e));
+	}
+	r->stats.segments++;
+	r->stats.bytes += it->size;
+	r->stats.last_ack_ms = clock_wall_ms();
+	pthread_cond_broadcast(&r->cv);
+	pthread_mutex_unlock(&r->mu);
+	log_debug("segment uploaded", LOGS("db", r->db->path), LOGS("replica", r->rc->name),
+		  LOGS("key", it->key), LOGU("bytes", it->size),
+		  LOGU("commits", it->commits));
+	outbox_pop(o);
+}
+
+/* Somebody else writes there: never again into that generation. */
+static void superseded(struct replica *r, const struct err *e)
+{
+	log_error("superseded by another writer", LOGS("db", r->db->path),
+		  LOGS("replica", r->rc->name), LOGE(e));
+	pthread_mutex_lock(&r->mu);
+	r->failed = true;
+	r->phase = REPLICA_STARTING;
+	pthread_cond_broadcast(&r->cv);
+	pthread_mutex_unlock(&r->mu);
+	job_wake(r->start_job);
+}
+
+static bool upload_one(struct replica *r, struct outbox *o, struct wal_pos gate)
+{
+	struct err e = ERR_INIT;
+	struct outbox_item *it = outbox_peek(o, &e);
+
+	if (!it && e.code == ERR_NONE)
+		return false;
+	if (it && wal_pos_cmp(it->end, gate) > 0)
+		return false;
+	if (it && put_item(r, it, &e) == 0) {
+		log_trouble_over(&r->upload_trouble, "replica reached again", r->db->path);
+		acknowledge(r, o, it);
+		return true;
+	}
+	if (e.slug && !strcmp(e.slug, "writer_superseded")) {
+		superseded(r, &e);
+		return false;
+	}
+	if (e.code != ERR_CANCELED)
+		log_trouble(&r->upload_trouble, LOG_ERROR, "segment not uploaded",
+			    r->db->path, &e);
+	job_wake_at(r->upload_job,
+		    clock_mono_ms() + (e.code == ERR_DENIED ? RETRY_DENIED_MS : RETRY_MS));
+	return false;
+}
+
+void replica_upload_run(void *arg)
+{
+	struct replica *r = arg;
+	bool more = true;
+
+	while (more && !stop_is_set(r->env->stop)) {
+		pthread_mutex_lock(&r->mu);
+		struct outbox *o = r->out;
+		struct wal_pos gate = r->gate;
+
+		r->uploading = o && !r->failed;
+		more = r->uploading;
+		pthread_mutex_unlock(&r->mu);
+		if (more)
+			more = upload_one(r, o, gate);
+		pthread_mutex_lock(&r->mu);
+		struct outbox *doomed = r->doomed;
+
+		r->doomed = NULL;
+		r->uploading = false;
+		pthread_mutex_unlock(&r->mu);
+		outbox_destroy(doomed);
+	}
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes of files, so that a database at rest costs no wake-ups.  inotify; where
+ * there is none, watch_new gives NULL and its users poll.
+ */
+#ifndef AGENT_WATCH_H
+#define AGENT_WATCH_H
+
+#include <stdbool.h>
+
+struct watch;
+struct watch_entry; /* what one user watches */
+
+struct watch *watch_new(void); /* NULL: no inotify to be had */
+void watch_destroy(struct watch *w);
+int watch_fd(const struct watch *w); /* readable: call watch_dispatch; -1 for NULL */
+void watch_dispatch(struct watch *w);
+
+/* fn(arg) is called from watch_dispatch when a name beginning with `name` comes, goes or is replaced in the
+ * folder dir, and when an armed file has been written.  NULL when it cannot be watched. */
+struct watch_entry *watch_add(struct watch *w, const char *dir, const char *name,
+			      void (*fn)(void *arg), void *arg);
+void watch_remove(struct watch *w, struct watch_entry *x);
+/* One call of fn at the next write to that file.  False: it cannot be watched (it is not there). */
+bool watch_arm(struct watch *w, struct watch_entry *x, const char *file);
+
+#endif

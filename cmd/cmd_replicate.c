@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/engine.h"
+#include "agent/exit.h"
+#include "agent/notify.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/text.h"
+#include "cmd/cmds.h"
+#include "cmd/common.h"
+#include "cmd/version.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#define DEFAULT_STOP_MS 30000
+#define APP_WAIT_MS \
+	10000 /* for the readers to be held, before the app starts all the same */
+#define STARTING_POLL_MS 10 /* until everything is ready and the first sync has been told */
+#define SETTLED_POLL_MS NOTIFY_BEAT_EVERY_MS
+
+struct replicate_args {
+	struct common_args common;
+	const char *exec, *if_different;
+	uint64_t notify_fd;
+	int64_t stop_timeout_ms;
+};
+
+#define AT(f) offsetof(struct replicate_args, f)
+static const struct opt opts[] = {
+	{ "exec", 0, OPT_STRING, AT(exec), "CMD",
+	  "run this command, and end when it ends" },
+	{ "if-different", 0, OPT_CHOICE, AT(if_different), "fork|stop",
+	  "a replica that holds another history: write a generation aside, or stop" },
+	{ "notify-fd", 0, OPT_U64, AT(notify_fd), "N",
+	  "tell a supervisor over this descriptor: ready, synced, beat" },
+	{ "stop-timeout", 0, OPT_DURATION, AT(stop_timeout_ms), "D",
+	  "time for the last sync when asked to stop" },
+	{ 0 },
+};
+
+/* The main thread's loop. */
+struct loop {
+	const struct replicate_args *args;
+	struct engine *engine;
+	struct notify notify;
+	int signal_fd;
+	const char *exec;
+	pid_t app;
+	bool app_started, app_ended, ready, stopping;
+	int app_status, signal;
+	int64_t began_ms, kill_at_ms;
+};
+
+static int open_signals(struct err *e)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigdelset(&set, SIGPIPE);
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+
+	return fd >= 0 ? fd : err_errno(e, "signalfd");
+}
+
+static int start_app(struct loop *l, struct err *e)
+{
+	struct proc_options o = { .in = -1, .out = 1, .errfd = 2 };
+	char **argv = proc_split(l->exec, e);
+
+	if (!argv)
+		return err_wrap(e, "-exec");
+	l->app = proc_spawn((const char *const *)argv, &o, e);
+	proc_free_argv(argv);
+	if (l->app < 0)
+		return -1;
+	l->app_started = true;
+	return 0;
+}
+
+static void reap(struct loop *l)
+{
+	int status;
+
+	if (!l->app_started || l->app_ended || waitpid(l->app, &status, WNOHANG) != l->app)
+		return;
+	l->app_ended = true;
+	l->app_status = proc_exit_status(status);
+	log_info("the app has ended", LOGI("status", l->app_status));
+}
+
+static int64_t stop_timeout(const struct loop *l)
+{
+	return l->args->stop_timeout_ms > 0 ? l->args->stop_timeout_ms : DEFAULT_STOP_MS;
+}
+
+static void on_signal(struct loop *l, int sig)
+{
+	if (sig == SIGCHLD) {
+		reap(l);
+		return;
+	}
+	if (sig == SIGHUP && !l->app_started)
+		return; /* nothing to reload yet */
+	if (!l->stopping && sig != SIGHUP) {
+		log_info("signal received, walback shutting down", LOGI("signal", sig));
+		l->stopping = true;
+		l->signal = sig;
+		l->kill_at_ms = clock_mono_ms() + stop_timeout(l);
+	}
+	if (l->app_started && !l->app_ended)
+		kill(l->app, sig);
+}
+
+static void read_signals(struct loop *l)
+{
+	struct signalfd_siginfo si;
+
+	while (read(l->signal_fd, &si, sizeof(si)) == sizeof(si))
+		on_signal(l, (int)si.ssi_signo);
+}
+
+/* 1: the loop is over. */
+static int step(struct loop *l, struct err *e)
+{
+	int64_t now = clock_mono_ms();
+
+	if (engine_failed(l->engine, e))
+		return -1;
+	if (!l->ready && engine_ready(l->engine)) {
+		l->ready = true;
+		notify_ready(&l->notify);
+	}
+	if (l->exec && !l->app_started && !l->stopping &&
+	    (l->ready || now - l->began_ms >= APP_WAIT_MS) && start_app(l, e) < 0)
+		return -1;
+	if (l->stopping && l->app_started && !l->app_ended) {
+		if (now < l->kill_at_ms)
+			return 0;
+		log_warn("the app does not stop, killing it", LOGI("pid", l->app));
+		kill(l->app, SIGKILL);
+		l->kill_at_ms = INT64_MAX;
+		return 0;
+	}
+	return l->stopping || l->app_ended;
+}
+
+static int poll_ms(const struct loop *l)
+{
+	if (!l->ready || l->stopping)
+		return STARTING_POLL_MS;
+	return l->notify.fd >= 0 ? SETTLED_POLL_MS / 2 : 60000;
+}
+
+static void beat(void *arg)
+{
+	struct loop *l = arg;
+
+	if (engine_alive(l->engine))
+		notify_beat(&l->notify, clock_mono_ms());
+}
+
+static int run_loop(struct loop *l, struct err *e)
+{
+	bool synced = false;
+
+	for (;;) {
+		int rc = step(l, e);
+
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
+		struct pollfd fds[] = { { .fd = l->signal_fd, .events = POLLIN },
+					{ .fd = engine_fd(l->engine), .events = POLLIN } };
+		int wait = l->notify.fd >= 0 && !synced ? STARTING_POLL_MS : poll_ms(l);
+
+		if (poll(fds, 2, wait) < 0 && errno != EINTR)
+			return err_errno(e, "poll");
+		read_signals(l);
+		engine_dispatch(l->engine);
+		if (l->notify.fd >= 0) {
+			beat(l);
+			bool now = engine_synced(l->engine);
+
+			if (now && !synced)
+				notify_synced(&l->notify);
+			synced = now;
+		}
+	}
+}
+
+static void say_start(const struct config *c)
+{
+	for (size_t i = 0; i < c->ndbs; i++)
+		for (size_t k = 0; k < c->dbs[i].nreplicas; k++)
+			log_info("replicating", LOGS("db", c->dbs[i].path),
+				 LOGS("replica", c->dbs[i].replicas[k].name));
+	if (!c->ndbs)
+		log_error("no databases configured", LOGS("hint", "name them under dbs:"));
+}
+
+static int replicate(struct loop *l, const struct config *c, struct err *e)
+{
+	struct engine_options o = { .config = c, .version = walback_version() };
+
+	o.stop_if_different =
+		l->args->if_different && !strcmp(l->args->if_different, "stop");
+	l->exec = l->args->exec ? l->args->exec : c->exec;
+	l->signal_fd = open_signals(e);
+	if (l->signal_fd < 0)
+		return -1;
+	l->engine = engine_new(&o, e);
+	if (!l->engine)
+		return -1;
+	say_start(c);
+	engine_start(l->engine);
+	l->began_ms = clock_mono_ms();
+	if (run_loop(l, e) < 0)
+		return -1;
+	bool all = engine_finish(l->engine, stop_timeout(l), beat, l);
+
+	log_info("walback shut down", LOGB("everything_sent", all));
+	if (l->app_ended && l->app_status)
+		return l->app_status;
+	return all ? EXIT_OK : EXIT_FAILED;
+}
+
+static struct config *load(const struct replicate_args *a, struct err *e)
+{
+	const struct common_args *common = &a->common;
+	size_t n = (size_t)common->noperands;
+
+	if (n == 1) {
+		err_set(e, ERR_USAGE, "must specify at least one replica URL for %s",
+			common->operands[0]);
+		err_hint(e, "walback replicate %s s3://BUCKET/PATH", common->operands[0]);
+		return NULL;
+	}
+	return cmd_load_config(common, n ? common->operands[0] : NULL,
+			       n ? (const char *const *)common->operands + 1 : NULL,
+			       n ? n - 1 : 0, e);
+}
+
+static int run(int argc, char **argv)
+{
+	struct replicate_args a = { 0 };
+	struct err e = ERR_INIT;
+	int status;
+
+	if (!cmd_begin(&cmd_replicate, argc, argv, &a, &status))
+		return status;
+	CLEANUP(config_freep) struct config *c = load(&a, &e);
+	struct loop l = { .args = &a, .signal_fd = -1, .notify = { .fd = -1 } };
+
+	if (!c || notify_open(&l.notify, a.notify_fd ? (int)a.notify_fd : -1, &e) < 0)
+		return cmd_fail(&e);
+	status = replicate(&l, c, &e);
+	if (status < 0)
+		status = cmd_fail(&e);
+	if (l.app_started && !l.app_ended)
+		kill(l.app, SIGTERM);
+	engine_destroy(l.engine);
+	if (l.signal_fd >= 0)
+		close(l.signal_fd);
+	notify_close(&l.notify);
+	return status;
+}
+
+const struct command cmd_replicate = {
+	.name = "replicate",
+	.run = run,
+	.opts = opts,
+	.operands = "[DB URL...]",
+	.help = "replicate databases until told to stop",
+	.max_operands = -1,
+	.config = true,
+};

@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`walback replicate`: every acknowledged commit is in the store and restores bit for bit."""
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from testenv import proc, sqlite
+
+
+def log_value(text, key):
+    for word in text.split():
+        if word.startswith(key + '='):
+            return word[len(key) + 1:]
+    return None
+
+
+def head(target):
+    return target.json('walback/head.json')
+
+
+def generations(target):
+    return sorted({k.split('/')[1] for k in target.files() if k.startswith('generations/')})
+
+
+@pytest.mark.parametrize('compression', ['zst', 'lz4'])
+def test_what_is_committed_before_sigterm_is_restored(walback, replica, db, tmp_path, compression):
+    with walback.replicate(db, replica, {'compression': compression}) as agent:
+        with sqlite.Writer(db, tmp_path) as w:
+            w.wait_commits(150)
+            w.stop()
+        assert agent.stop() == 0, agent.text()
+    walback.restore_and_check(replica, tmp_path / 'out.db', db)
+    assert head(replica)['writer']['released_at'] is not None
+    assert 'level=ERROR' not in agent.text()
+
+
+def test_a_lone_commit_is_in_the_store_soon(walback, replica, db, tmp_path):
+    with walback.replicate(db, replica) as agent:
+        agent.wait_log('generation begun')
+        time.sleep(1.5)         # at rest
+        c = sqlite.connect(db)
+        sqlite.add_rows(c, 1, seed='lone')
+        began = time.monotonic()
+        before = set(replica.files())
+        proc.wait_until(lambda: set(replica.files()) - before, 5, 'the segment of a lone commit')
+        assert time.monotonic() - began < 2     # a bound for sanity; the figure is tests/bench's
+        c.close()
+        assert agent.stop() == 0
+
+
+@pytest.mark.parametrize('page_size', [512, 1024, 8192, 65536])
+def test_every_page_size(walback, file_replica, tmp_path, page_size):
+    db = sqlite.create(tmp_path / 'p.db', page_size=page_size)
+    with walback.replicate(db, file_replica) as agent:
+        with sqlite.Writer(db, tmp_path) as w:
+            w.wait_commits(60)
+            w.stop()
+        assert agent.stop() == 0, agent.text()
+    walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+
+
+def test_vacuum_growth_and_a_large_transaction(walback, replica, db, tmp_path):
+    with walback.replicate(db, replica) as agent:
+        agent.wait_log('generation begun')
+        c = sqlite.connect(db)
+        c.execute('CREATE TABLE big(id INTEGER PRIMARY KEY, b BLOB)')
+        c.execute('BEGIN')
+        for n in range(6000):   # over 16 MiB in one transaction: several objects
+            c.execute('INSERT INTO big(b) VALUES (?)', (random.Random(n).randbytes(4000),))
+        c.execute('COMMIT')
+        c.execute('DELETE FROM big WHERE id % 3 = 0')
+        c.commit()
+        c.execute('VACUUM')
+        c.close()
+        assert agent.stop() == 0, agent.text()
+    walback.restore_and_check(replica, tmp_path / 'out.db', db)
+
+
+def test_a_database_that_is_absent_or_empty_is_waited_for(walback, file_replica, tmp_path):
+    db = tmp_path / 'late.db'
+    db.touch()
+    with walback.replicate(db, file_replica) as agent:
+        time.sleep(0.5)
+        assert agent.alive() and not generations(file_replica)
+        c = sqlite3.connect(db)
+        c.execute('PRAGMA page_size=8192')
+        c.execute('CREATE TABLE t(x)')
+        c.execute('INSERT INTO t VALUES (1)')
+        c.commit()
+        c.close()
+        agent.wait_log('generation begun')
+        assert agent.stop() == 0
+    walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+    assert sqlite.page_size(tmp_path / 'out.db') == 8192
+
+
+def test_a_restart_continues_the_history_in_a_new_generation(walback, replica, db, tmp_path):
+    ids = []
+    for n in range(3):
+        with walback.replicate(db, replica) as agent:
+            agent.wait_log('generation begun')
+            c = sqlite.connect(db)
+            sqlite.add_rows(c, 5, seed=f'run {n}')
+            c.close()
+            assert agent.stop() == 0
+        ids.append(head(replica)['generation'])
+    assert len(set(ids)) == 3
+    for n in (1, 2):
+        record = replica.json(f'generations/{ids[n]}/generation.json')
+        assert record['reason'] == 'continued'
+        assert record['parent']['generation'] == ids[n - 1]
+    walback.restore_and_check(replica, tmp_path / 'out.db', db)
+
+
+def test_the_state_folder_lost_the_database_is_recognised_by_its_sum(walback, replica, db, tmp_path):
+    for _ in range(2):
+        with walback.replicate(db, replica) as agent:
+            agent.wait_log('generation begun')
+            assert agent.stop() == 0
+        subprocess.run(['rm', '-rf', str(db.parent / '.app.db-walback')], check=True)
+    record = replica.json(f'generations/{head(replica)["generation"]}/generation.json')
+    assert record['reason'] == 'continued'
+
+
+def test_a_foreign_database_goes_aside_and_head_stays(walback, replica, db, tmp_path):
+    with walback.replicate(db, replica) as agent:
+        agent.wait_log('generation begun')
+        assert agent.stop() == 0
+    first = head(replica)['generation']
+    (tmp_path / 'other').mkdir()
+    other = sqlite.create(tmp_path / 'other' / 'app.db', seed=99)
+    with walback.replicate(other, replica) as agent:
+        agent.wait_log('generation begun')
+        assert 'code=histories_differ' in agent.text()
+        assert agent.stop() == 0
+    assert head(replica)['generation'] == first
+    walback.restore_and_check(replica, tmp_path / 'out.db', db)
+
+
+def test_if_different_stop_ends_with_16(walback, replica, db, tmp_path):
+    with walback.replicate(db, replica) as agent:
+        agent.wait_log('generation begun')
+        assert agent.stop() == 0
+    (tmp_path / 'other').mkdir()
+    other = sqlite.create(tmp_path / 'other' / 'app.db', seed=99)
+    cfg = walback.config(other, replica)
+    r = walback.run('replicate', '-if-different', 'stop', '-config', cfg, env=replica.env)
+    r.fails(16)
+    assert 'histories_differ' in r.err
+
+
+def test_the_file_replaced_by_rename_is_noticed(walback, file_replica, db, tmp_path):
+    with walback.replicate(db, file_replica) as agent:
+        agent.wait_log('generation begun')
+        (tmp_path / 'new').mkdir()
+        new = sqlite.create(tmp_path / 'new' / 'app.db', seed=5, rows=300)
+        for suffix in ('-wal', '-shm'):
+            Path(str(db) + suffix).unlink(missing_ok=True)
+        new.rename(db)
+        proc.wait_until(lambda: agent.text().count('generation begun') >= 2, 20, agent.text)
+        assert agent.stop() == 0
+    walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+
+
+def test_two_agents_on_one_database_the_second_is_refused(walback, file_replica, db):
+    with walback.replicate(db, file_replica) as agent:
+        agent.wait_log('generation begun')
+        r = walback.run('replicate', '-config', walback.config(db, file_replica))
+        r.fails(15)
+        assert 'another walback replicates this database' in r.err
+        assert agent.stop() == 0
+
+
+def test_several_replicas_each_have_everything(walback, file_replica, s3_replica, db, tmp_path):
+    with walback.replicate(db, [file_replica, s3_replica]) as agent:
+        with sqlite.Writer(db, tmp_path) as w:
+            w.wait_commits(100)
+            w.stop()
+        assert agent.stop() == 0, agent.text()
+    for n, target in enumerate((file_replica, s3_replica)):
+        walback.restore_and_check(target, tmp_path / f'out{n}.db', db)
+
+
+def test_exec_gives_the_apps_status_and_syncs_last(walback, file_replica, db, tmp_path):
+    app = tmp_path / 'app.py'
+    app.write_text('import sqlite3, sys\n'
+                   'c = sqlite3.connect(sys.argv[1])\n'
+                   'c.execute("CREATE TABLE from_app(x)")\n'
+                   'c.execute("INSERT INTO from_app VALUES (42)")\n'
+                   'c.commit()\nsys.exit(7)\n')
+    cfg = walback.config(db, file_replica)
+    r = walback.run('replicate', '-config', cfg, '-exec', f"{sys.executable} '{app}' {db}")
+    assert r.code == 7, r
+    out = walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+    assert sqlite.rows(out, 'SELECT x FROM from_app') == [(42,)]
+
+
+def test_exec_forwards_the_signal(walback, file_replica, db, tmp_path):
+    cfg = walback.config(db, file_replica)
+    agent = walback.start('replicate', '-config', cfg, '-exec',
+                          f'{sys.executable} -c "import signal,sys,time; '
+                          f'signal.signal(15, lambda *a: sys.exit(0)); print(1, flush=True); time.sleep(60)"')
+    with agent:
+        agent.wait_log('generation begun')
+        agent.wait_log('1\n')
+        assert agent.stop(sig=signal.SIGTERM) == 0, agent.text()
+
+
+def test_a_store_that_is_away_at_the_start_and_comes_back(walback, proxied_replica, s3_proxy, db, tmp_path):
+    s3_proxy.down()
+    with walback.replicate(db, proxied_replica) as agent:
+        agent.wait_log('cannot begin to replicate', timeout=60)
+        c = sqlite.connect(db)
+        sqlite.add_rows(c, 10, seed='while away')
+        s3_proxy.up()
+        agent.wait_log('generation begun', timeout=60)
+        sqlite.add_rows(c, 10, seed='after')
+        c.close()
+        assert agent.stop() == 0, agent.text()
+    walback.restore_and_check(proxied_replica, tmp_path / 'out.db', db)
+
+
+def test_a_store_that_goes_away_and_the_app_never_notices(walback, proxied_replica, s3_proxy, db, tmp_path):
+    with walback.replicate(db, proxied_replica) as agent:
+        agent.wait_log('generation begun')
+        s3_proxy.down()
+        with sqlite.Writer(db, tmp_path, pause_ms=0) as w:
+            time.sleep(6)
+            w.stop()
+            wrote = len(w.committed())
+        assert wrote > 300
+        wal = Path(str(db) + '-wal').stat().st_size
+        assert wal < 64 << 20
+        s3_proxy.up()
+        proc.wait_until(lambda: 'replica reached again' in agent.text(), 60, agent.text)
+        assert agent.stop() == 0, agent.text()
+    walback.restore_and_check(proxied_replica, tmp_path / 'out.db', db)
+
+
+def test_a_dead_store_at_the_end_is_said_and_the_exit_status_tells(walback, proxied_replica, s3_proxy, db):
+    cfg = walback.config(db, proxied_replica)
+    with walback.start('replicate', '-stop-timeout', '2s', '-config', cfg, env=proxied_replica.env) as agent:
+        agent.wait_log('generation begun')
+        s3_proxy.down()
+        c = sqlite.connect(db)
+        sqlite.add_rows(c, 3)
+        c.close()
+        began = time.monotonic()
+        assert agent.stop() == 1
+        assert time.monotonic() - began < 6
+        assert 'not everything reached the replica' in agent.text()
+
+
+def test_killed_at_random_thirty_times_nothing_acknowledged_to_the_app_is_lost(walback, file_replica, db, tmp_path):
+    """App (synchronous=FULL) and agent are killed by SIGKILL; in the end the restored database equals the source."""
+    rng = random.Random(7)
+    committed = 0
+    for n in range(30):
+        agent = walback.replicate(db, file_replica)
+        w = sqlite.Writer(db, tmp_path, name=f'w{n}', pause_ms=0, synchronous='FULL')
+        time.sleep(rng.uniform(0.05, 0.5))
+        for p in rng.sample([agent, w], rng.choice([1, 2])):
+            p.kill()
+        if agent.alive():
+            assert agent.stop() in (0, 1)
+        w.kill()
+        committed += len(w.committed())
+    assert committed > 300
+    with walback.replicate(db, file_replica) as agent:
+        agent.wait_log('generation begun')
+        assert agent.stop() == 0
+    assert sqlite.integrity(db) == 'ok'
+    walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+
+
+_READER = '''
+import random, sqlite3, sys, time
+c = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+while True:
+    c.execute('BEGIN'); c.execute('SELECT count(*), sum(length(b)) FROM t').fetchone()
+    time.sleep(random.uniform(0, 0.01)); c.execute('COMMIT')
+'''
+
+
+def test_six_short_readers_and_two_writers_the_wal_stays_bounded(walback, file_replica, db, tmp_path):
+    readers, most = [], 0
+    with walback.replicate(db, file_replica) as agent:
+        agent.wait_log('generation begun')
+        with sqlite.Writer(db, tmp_path, name='a', pause_ms=0) as a, \
+                sqlite.Writer(db, tmp_path, name='b', pause_ms=0) as b:
+            a.wait_commits(1)
+            readers = [proc.Proc([sys.executable, '-c', _READER, db], tmp_path / f'r{n}.log') for n in range(6)]
+            try:
+                end = time.monotonic() + 8
+                while time.monotonic() < end:
+                    most = max(most, Path(str(db) + '-wal').stat().st_size)
+                    time.sleep(0.05)
+            finally:
+                for r in readers:
+                    r.kill()
+            a.stop()
+            b.stop()
+        assert agent.stop() == 0, agent.text()
+    assert most < 64 << 20, f'the WAL grew to {most}'
+    walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+
+
+def test_stop_points_are_page_for_page_what_the_database_was(walback, file_replica, db, tmp_path):
+    """Several moments of a live history, each restored by its time."""
+    moments = []
+    with walback.replicate(db, file_replica) as agent:
+        agent.wait_log('generation begun')
+        c = sqlite.connect(db)
+        for n in range(5):
+            sqlite.add_rows(c, 7, seed=f'moment {n}')
+            if n == 2:
+                c.execute('VACUUM')
+            time.sleep(0.4)     # captured: its time is before the next commit's
+            moments.append((time.time(), sqlite.settled_copy(db, tmp_path / f'm{n}.db')))
+            time.sleep(0.1)
+        c.close()
+        assert agent.stop() == 0
+    for n, (when, copy) in enumerate(moments):
+        out = tmp_path / f'at{n}.db'
+        walback.restore(file_replica, out, '-timestamp', f'@{when:.3f}').ok()
+        sqlite.assert_same_pages(copy, out)
+        assert sqlite.integrity(out) == 'ok'
+
+
+def test_real_litestream_restores_what_lz4_wrote(walback, file_replica, db, tmp_path, litestream03, litestream05):
+    with walback.replicate(db, file_replica, {'compression': 'lz4'}) as agent:
+        agent.wait_log('generation begun')
+        c = sqlite.connect(db)
+        c.execute('CREATE TABLE big(id INTEGER PRIMARY KEY, b BLOB)')
+        for n in range(12):     # several stored indexes of 4 MiB
+            c.execute('BEGIN')
+            for k in range(300):
+                c.execute('INSERT INTO big(b) VALUES (?)', (random.Random(n * 1000 + k).randbytes(4000),))
+            c.execute('COMMIT')
+        c.execute('DELETE FROM big WHERE id % 2 = 0')
+        c.commit()
+        c.execute('VACUUM')
+        sqlite.add_rows(c, 20, seed='after')
+        c.close()
+        assert agent.stop() == 0, agent.text()
+    assert len({k for k in file_replica.files() if k.endswith('_00000000.wal.lz4')}) > 2
+    want = sqlite.dump(db)
+    for ls in (litestream03, litestream05):
+        out = tmp_path / f'ls-{ls.version}.db'
+        r = ls.restore(db, file_replica.folder, out)
+        assert r.code == 0, r
+        assert sqlite.integrity(out) == 'ok'
+        assert sqlite.dump(out) == want
+
+
+def test_walback_restores_what_litestream_writes_live(walback, file_replica, db, tmp_path, litestream03):
+    with litestream03.replicate(db, file_replica.folder) as ls:
+        with sqlite.Writer(db, tmp_path, pause_ms=5) as w:
+            w.wait_commits(200)
+            w.stop()
+        time.sleep(2.5)
+        ls.stop()
+    out = tmp_path / 'out.db'
+    walback.restore(file_replica, out).ok()
+    assert sqlite.integrity(out) == 'ok'
+    assert sqlite.rows(out) == sqlite.rows(db)
+
+
+def test_taking_over_a_litestream_path_keeps_writing_lz4(walback, file_replica, db, tmp_path, litestream03):
+    with litestream03.replicate(db, file_replica.folder) as ls:
+        time.sleep(2.5)
+        ls.stop()
+    with walback.replicate(db, file_replica) as agent:
+        agent.wait_log('generation begun')
+        assert 'this path holds lz4 objects' in agent.text()
+        c = sqlite.connect(db)
+        sqlite.add_rows(c, 5, seed='walback')
+        c.close()
+        assert agent.stop() == 0
+    assert not [k for k in file_replica.files() if k.endswith('.zst')]
+    out = tmp_path / 'ls.db'
+    r = litestream03.restore(db, file_replica.folder, out)
+    assert r.code == 0, r
+    assert sqlite.dump(out) == sqlite.dump(db)
+
+
+def test_nothing_secret_is_logged(walback, s3_replica, db):
+    with walback.replicate(db, s3_replica, env={'WALBACK_LOG_LEVEL': 'debug'}) as agent:
+        agent.wait_log('generation begun')
+        assert agent.stop() == 0
+    for k, v in s3_replica.env.items():
+        if 'SECRET' in k:
+            assert v not in agent.text()
+    assert json.dumps(head(s3_replica))

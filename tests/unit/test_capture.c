@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/capture.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "tests/unit/unit.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What a restore would have: the image at the start and every delivered page. */
+struct mirror {
+	uint8_t *p;
+	uint32_t pages, page_size;
+	uint64_t commits, db_sum;
+	bool inside; /* a transaction is open */
+};
+
+struct env {
+	char dir[64], db[96];
+	sqlite3 *app;
+	struct mirror m;
+	struct capture *c;
+};
+
+static void sql(sqlite3 *db, const char *text)
+{
+	char *msg = NULL;
+
+	if (sqlite3_exec(db, text, NULL, NULL, &msg) != SQLITE_OK)
+		fail_msg("%s: %s", text, msg);
+}
+
+static int on_page(void *arg, uint32_t pgno, uint32_t commit, const uint8_t *page,
+		   struct err *e)
+{
+	struct mirror *m = arg;
+	uint32_t need = commit > pgno ? commit : pgno;
+
+	(void)e;
+	if (need > m->pages) {
+		m->p = mem_grow(m->p, need, m->page_size);
+		memset(m->p + (size_t)m->pages * m->page_size, 0,
+		       (size_t)(need - m->pages) * m->page_size);
+		m->pages = need;
+	}
+	memcpy(m->p + (size_t)(pgno - 1) * m->page_size, page, m->page_size);
+	m->inside = !commit;
+	if (commit)
+		m->pages = commit;
+	return 0;
+}
+
+static void on_commit(void *arg, int64_t time_ms, uint64_t db_sum, uint32_t pages)
+{
+	struct mirror *m = arg;
+
+	assert_true(time_ms > 0);
+	assert_false(m->inside);
+	assert_int_equal(pages, m->pages);
+	m->commits++;
+	m->db_sum = db_sum;
+}
+
+static void settle(struct env *t)
+{
+	struct err e = ERR_INIT;
+	uint64_t size = 0;
+
+	if (capture_settle(t->c, &e) < 0)
+		fail_msg("settle: %s", e.msg);
+	struct sq_file *f = capture_file(t->c, &e);
+
+	assert_int_equal(sq_file_size(f, &size, &e), 0);
+	t->m.page_size = capture_page_size(t->c);
+	t->m.pages = capture_pages(t->c);
+	t->m.db_sum = capture_db_sum(t->c);
+	t->m.p = mem_alloc(size);
+	assert_int_equal(sq_file_read(f, t->m.p, size, 0, &e), 0);
+	sq_file_close(f);
+}
+
+static struct env *begin(const char *pragmas)
+{
+	struct env *t = mem_alloc(sizeof(*t));
+	struct err e = ERR_INIT;
+
+	snprintf(t->dir, sizeof(t->dir), "/tmp/walback-capture-XXXXXX");
+	assert_non_null(mkdtemp(t->dir));
+	snprintf(t->db, sizeof(t->db), "%s/app.db", t->dir);
+	assert_int_equal(sqlite3_open(t->db, &t->app), SQLITE_OK);
+	sqlite3_busy_timeout(t->app, 5000);
+	sql(t->app, pragmas);
+	sql(t->app,
+	    "PRAGMA journal_mode=wal; CREATE TABLE t(id INTEGER PRIMARY KEY, x BLOB);"
+	    "INSERT INTO t(x) VALUES(randomblob(3000)),(randomblob(100))");
+	struct capture_options o = { .checkpoint_pages = 100 };
+	struct capture_sink sink = { &t->m, on_page, on_commit };
+
+	t->c = capture_open(t->db, &o, &sink, &e);
+	if (!t->c)
+		fail_msg("open: %s", e.msg);
+	settle(t);
+	return t;
+}
+
+static void copy(struct env *t)
+{
+	struct err e = ERR_INIT;
+
+	if (capture_copy(t->c, NULL, &e) < 0)
+		fail_msg("copy: %s", e.msg);
+}
+
+static int barrier(struct env *t)
+{
+	struct err e = ERR_INIT;
+	int rc = capture_barrier(t->c, &e);
+
+	if (rc < 0)
+		fail_msg("barrier: %s", e.msg);
+	return rc;
+}
+
+/* The mirror equals the database, byte for byte, when both stand still. */
+static void check_equal(struct env *t)
+{
+	struct err e = ERR_INIT;
+	uint64_t size = 0;
+
+	copy(t);
+	assert_int_equal(barrier(t), 1);
+	struct sq_file *f = capture_file(t->c, &e);
+
+	assert_int_equal(sq_file_size(f, &size, &e), 0);
+	assert_int_equal(size, (uint64_t)t->m.pages * t->m.page_size);
+	uint8_t *p = mem_alloc(size);
+
+	assert_int_equal(sq_file_read(f, p, size, 0, &e), 0);
+	assert_memory_equal(p, t->m.p, size);
+	assert_int_equal(capture_db_sum(t->c), t->m.db_sum);
+	sq_file_close(f);
+	free(p);
+}
+
+static void end(struct env *t)
+{
+	struct err e = ERR_INIT;
+
+	capture_close(t->c);
+	sqlite3_close(t->app);
+	assert_int_equal(file_remove_tree(t->dir, &e), 0);
+	free(t->m.p);
+	free(t);
+}
+
+static void every_commit_is_delivered_once_and_whole(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=1024");
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		sql(t->app, "INSERT INTO t(x) VALUES(randomblob(700))");
+		if (i % 7 == 0)
+			copy(t);
+		if (i % 50 == 49)
+			assert_int_equal(barrier(t), 1);
+	}
+	copy(t);
+	assert_int_equal(t->m.commits, 300);
+	check_equal(t);
+	end(t);
+}
+
+static void growing_shrinking_and_huge_transactions_are_followed(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096; PRAGMA auto_vacuum=full");
+
+	(void)state;
+	sql(t->app,
+	    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1500)"
+	    "INSERT INTO t(x) SELECT randomblob(3000) FROM n");
+	copy(t);
+	assert_int_equal(t->m.commits, 1);
+	sql(t->app, "DELETE FROM t WHERE id > 100");
+	copy(t);
+	sql(t->app, "VACUUM");
+	check_equal(t);
+	end(t);
+}
+
+static void the_sum_is_that_of_the_pages(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=512");
+	struct err e = ERR_INIT;
+
+	(void)state;
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(20000)); DELETE FROM t WHERE id=1");
+	copy(t);
+	struct pagesum *s = pagesum_new(512, NULL, &e);
+
+	for (uint32_t i = 0; i < t->m.pages; i++)
+		assert_int_equal(pagesum_append(s, t->m.p + (size_t)i * 512, &e), 0);
+	assert_int_equal(pagesum_value(s), t->m.db_sum);
+	pagesum_destroy(s);
+	end(t);
+}
+
+static void at_rest_the_apps_own_truncate_returns_at_once(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		sql(t->app, "INSERT INTO t(x) VALUES(randomblob(9000))");
+		assert_int_equal(barrier(t), 1);
+		assert_true(capture_at_rest(t->c));
+		int64_t from = clock_mono_ms();
+		int log = -1, done = -1;
+
+		assert_int_equal(sqlite3_wal_checkpoint_v2(t->app, "main",
+							   SQLITE_CHECKPOINT_TRUNCATE, &log,
+							   &done),
+				 SQLITE_OK);
+		assert_true(clock_mono_ms() - from < 1000);
+		copy(t);
+	}
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(9000))");
+	check_equal(t);
+	end(t);
+}
+
+static void the_apps_own_checkpoints_cost_nothing_while_it_writes(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+
+	(void)state;
+	sqlite3_busy_timeout(t->app, 1);
+	for (int i = 0; i < 200; i++) {
+		sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+		if (i % 3 == 0)
+			sqlite3_wal_checkpoint_v2(t->app, "main", i % 4, NULL, NULL);
+		if (i % 5 == 0)
+			copy(t);
+		if (i % 20 == 0)
+			barrier(t);
+	}
+	check_equal(t);
+	assert_int_equal(t->m.commits, 200);
+	end(t);
+}
+
+static void a_long_reader_holds_the_barrier_back_but_loses_nothing(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+	sqlite3 *reader;
+
+	(void)state;
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	assert_int_equal(sqlite3_open(t->db, &reader), SQLITE_OK);
+	sql(reader, "BEGIN; SELECT count(*) FROM t");
+	for (int i = 0; i < 50; i++) {
+		sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+		if (i % 10 == 0)
+			assert_int_equal(barrier(t), 0);
+	}
+	assert_int_equal(capture_stats(t->c)->barriers_failed, 5);
+	sql(reader, "COMMIT");
+	sqlite3_close(reader);
+	check_equal(t);
+	assert_int_equal(t->m.commits, 51);
+	end(t);
+}
+
+static void a_wal_reset_behind_our_back_is_a_discontinuity(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+	struct err e = ERR_INIT;
+	int rc = 0;
+
+	(void)state;
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	copy(t);
+	/* Overwrite the -wal's first frame: what lies there is no continuation any more. */
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	FILE *f = fopen(capture_wal_path(t->c), "r+b");
+
+	fseek(f, -2000, SEEK_END);
+	fputs("damage", f);
+	fclose(f);
+	rc = capture_copy(t->c, NULL, &e);
+	assert_int_equal(rc, -1);
+	assert_int_equal(e.code, ERR_CORRUPT);
+	assert_string_equal(e.slug, "wal_discontinuity");
+	end(t);
+}
+
+/* A writer in another process, killed at random; whatever it committed is mirrored. */
+static void killed_writers_leave_no_phantom_commits(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+
+	(void)state;
+	for (int round = 0; round < 12; round++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			sqlite3 *db;
+
+			sqlite3_open(t->db, &db);
+			sqlite3_busy_timeout(db, 5000);
+			for (;;)
+				sqlite3_exec(db,
+					     "INSERT INTO t(x) VALUES(randomblob(5000))",
+					     NULL, NULL, NULL);
+		}
+		for (int i = 0; i < 10; i++) {
+			clock_sleep_us(500 + (int64_t)(random_u64() % 2000));
+			copy(t);
+			if (i % 4 == 3)
+				barrier(t);
+		}
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		copy(t);
+	}
+	check_equal(t);
+	end(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_commit_is_delivered_once_and_whole),
+		cmocka_unit_test(growing_shrinking_and_huge_transactions_are_followed),
+		cmocka_unit_test(the_sum_is_that_of_the_pages),
+		cmocka_unit_test(at_rest_the_apps_own_truncate_returns_at_once),
+		cmocka_unit_test(the_apps_own_checkpoints_cost_nothing_while_it_writes),
+		cmocka_unit_test(a_long_reader_holds_the_barrier_back_but_loses_nothing),
+		cmocka_unit_test(a_wal_reset_behind_our_back_is_a_discontinuity),
+		cmocka_unit_test(killed_writers_leave_no_phantom_commits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
