@@ -154,10 +154,10 @@ check-it: it-build
 # Units and the quick integration tests on an instrumented build, then the floors.
 coverage:
 	$(Q)$(MAKE) MODE=coverage coverage-run
-coverage-run: unit-build
+coverage-run: unit-build it-build
 	@find $O -name '*.gcda' -delete
 	@for t in $(UNITBIN); do $$t >$O/units.log 2>&1 || { tail -40 $O/units.log; exit 1; }; done
-	WALBACK_BIN=$O/$(NAME) $(PYTHON) -m pytest -q tests/it -m 'not slow and not nightly and not timing'
+	WALBACK_BIN=$O/$(NAME) WALBACK_FAULT_LIB=$O/tests/fault/fault.so $(PYTHON) -m pytest -q tests/it -m 'not slow and not nightly and not timing'
 	scripts/dev/coverage.py
 
 test:

@@ -102,7 +102,7 @@ find_python || {
 }
 export WALBACK_REQUIRE=versitygw,toxiproxy-server,litestream-0.3.13,litestream-0.5.17
 
-stage build-gcc 900 make -s -j"$jobs" CC=gcc CFLAGS="$werror" all unit-build
+stage build-gcc 900 make -s -j"$jobs" CC=gcc CFLAGS="$werror" all unit-build it-build
 stage unit 900 make -s CC=gcc CFLAGS="$werror" check
 [ ! -f $logs/unit.log ] || count_units $logs/unit.log
 stage build-clang 900 make -s -j"$jobs" MODE=clang CC=clang CFLAGS="$werror" all unit-build

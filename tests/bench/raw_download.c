@@ -12,7 +12,7 @@
 #include <time.h>
 
 static uint64_t total;
-static unsigned failures;
+static unsigned failures, active;
 
 static size_t drop(char *p, size_t size, size_t n, void *arg)
 {
@@ -53,17 +53,19 @@ static void finish_some(CURLM *m)
 		curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
 		failures += msg->data.result != CURLE_OK || status != 200;
 		curl_multi_remove_handle(m, h);
-		if (next_url(h))
+		if (next_url(h)) {
 			curl_multi_add_handle(m, h);
-		else
+		} else {
 			curl_easy_cleanup(h);
+			active--;
+		}
 	}
 }
 
 int main(int argc, char **argv)
 {
 	long connections = argc > 1 ? strtol(argv[1], NULL, 10) : 64;
-	int running = 1;
+	int running;
 	double start;
 	CURLM *m;
 
@@ -82,12 +84,12 @@ int main(int argc, char **argv)
 			break;
 		}
 		curl_multi_add_handle(m, h);
+		active++;
 	}
-	while (running) {
+	while (active) {
 		if (curl_multi_perform(m, &running) != CURLM_OK)
 			return 1;
 		finish_some(m);
-		curl_multi_perform(m, &running);
 		if (running && curl_multi_poll(m, NULL, 0, 1000, NULL) != CURLM_OK)
 			return 1;
 	}

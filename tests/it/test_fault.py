@@ -2,10 +2,11 @@
 """Every write, fsync, rename, link that fails, or at which the process dies, one at a time."""
 import errno
 import itertools
+import time
 
 import pytest
 
-from testenv import proc, sqlite
+from testenv import sqlite
 from testenv.fault import Fault
 from testenv.walback import file_target
 
@@ -109,7 +110,7 @@ def test_replicate_outlives_a_store_that_fails_now_and_then(walback, tmp_path, c
             conn = sqlite.connect(db)
             for n in range(6):
                 sqlite.add_rows(conn, 5, seed=n)
-                proc.wait_until(lambda: True, 1)
+                time.sleep(0.05)
             walback.wait_synced(target, folder / 'check.db', db)
             conn.close()
             assert agent.alive()

@@ -138,3 +138,19 @@ class Walback:
         proc.wait_until(same, timeout, lambda: f'the replica never equalled {source}:\n{last[0]!r}', poll=0.2)
         assert sqlite.integrity(output) == 'ok'
         return Path(output)
+
+    def wait_same_rows(self, target, output, source, timeout=30):
+        """Until a restore has the rows that a connection to the (now quiet) source sees.  Unlike a copy of
+        the files this is the truth also after an application was killed: SQLite's view through the -shm."""
+        want = sqlite.dump(source)
+        last = []
+
+        def same():
+            Path(output).unlink(missing_ok=True)
+            r = self.restore(target, output)
+            last[:] = [r]
+            return r.code == 0 and sqlite.dump(output) == want
+
+        proc.wait_until(same, timeout, lambda: f'the replica never had the rows of {source}:\n{last[0]!r}', poll=0.2)
+        assert sqlite.integrity(output) == 'ok'
+        return Path(output)
