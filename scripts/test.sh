@@ -13,7 +13,7 @@ unset MAKEFLAGS MAKELEVEL
 
 logs=build/test
 mkdir -p $logs
-rm -f $logs/*.log
+[ $# -gt 0 ] || rm -f $logs/*.log
 passed=0 failed=0 skipped=0
 notes=()
 jobs=$(nproc)

@@ -56,7 +56,11 @@ static void a_header_survives_format_and_parse(void **state)
 
 			wal_header_format(b, &h);
 			assert_int_equal(wal_header_parse(&got, b, sizeof b, &e), 0);
-			assert_memory_equal(&got, &h, sizeof h);
+			assert_int_equal(got.big_endian, h.big_endian);
+			assert_int_equal(got.page_size, h.page_size);
+			assert_int_equal(got.ckpt_seq, h.ckpt_seq);
+			assert_memory_equal(got.salt, h.salt, sizeof h.salt);
+			assert_memory_equal(&got.sum, &h.sum, sizeof h.sum);
 		}
 }
 
