@@ -62,24 +62,6 @@ def test_walback_restores_what_litestream_wrote_live(walback, replica, litestrea
     assert sqlite.dump(theirs) == sqlite.dump(walback.restore_and_check(replica, tmp_path / 'again.db'))
 
 
-def test_walback_goes_on_in_lz4_where_litestream_was(walback, file_replica, litestream03, tmp_path):
-    db = sqlite.create(tmp_path / 'src.db', rows=100)
-    with litestream03.replicate(db, file_replica.litestream) as agent:
-        proc.wait_until(lambda: any('/snapshots/' in k for k in file_replica.files()), 20, 'a snapshot')
-        time.sleep(1.5)
-        agent.stop()
-    with walback.replicate(db, file_replica) as agent:
-        conn = sqlite.connect(db)
-        sqlite.add_rows(conn, 100, seed=2)
-        walback.wait_synced(file_replica, tmp_path / 'out.db', db)
-        conn.close()
-        assert agent.stop() == 0
-    assert not any(k.endswith('.zst') for k in file_replica.files())
-    theirs = tmp_path / 'theirs.db'
-    litestream03.restore(db, file_replica.litestream, theirs).ok()
-    assert sqlite.dump(theirs) == sqlite.dump(tmp_path / 'out.db')
-
-
 def test_a_path_with_only_ltx_files_is_named_and_not_taken_for_empty(walback, replica, litestream05, db, tmp_path):
     with litestream05.replicate(db, replica.litestream) as agent:
         conn = sqlite.connect(db)
