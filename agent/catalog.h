@@ -36,14 +36,16 @@ struct cat_generation {
 	size_t nsnapshots;
 	struct cat_object *segments; /* by index, offset, name */
 	size_t nsegments;
+	size_t snapshots_cap, segments_cap;
 	int64_t first_ms, last_ms; /* the store's times of those; nothing there: both 0 */
 	uint64_t bytes;		   /* stored */
 };
 
 struct catalog {
 	struct cat_generation *gens; /* by last_ms, then id */
-	size_t ngens;
-	bool has_head;
+	size_t ngens, gens_cap;
+	bool has_head;	  /* head.json is there */
+	char *head_error; /* it is unreadable: why; NULL: head holds it */
 	struct head head;
 	char head_etag[STORE_ETAG_MAX];
 	uint64_t ltx_files; /* Litestream 0.5's */
@@ -56,9 +58,8 @@ enum catalog_want {
 	CATALOG_LTX = 2, /* look for Litestream 0.5's files also when head.json is there */
 };
 
-/* Reads head.json, lists generations/, and what `want` (of enum catalog_want) adds.  An empty replica is an empty
- * catalog.  Errors are the store's (a missing bucket: NOT_FOUND), and CORRUPT for a
- * head.json that is none. */
+/* Reads head.json, lists generations/, and what `want` (of enum catalog_want) adds.  An empty
+ * replica is an empty catalog.  Errors are the store's (a missing bucket: NOT_FOUND). */
 MUST_CHECK struct catalog *catalog_load(struct store *s, unsigned want, struct err *e);
 /* Read the lineage records that are not read yet. */
 MUST_CHECK int catalog_load_records(struct catalog *c, struct store *s, struct err *e);

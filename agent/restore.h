@@ -26,6 +26,8 @@
 #define RESTORE_PARALLELISM 64
 #define RESTORE_TEMP_SUFFIX ".walback-tmp"
 
+struct restore_report;
+
 struct restore_request {
 	const struct db_config *db; /* its replicas, in order of preference */
 	const char *replica;	    /* only the one of this name; NULL: any */
@@ -38,6 +40,10 @@ struct restore_request {
 	int64_t check_timeout_ms; /* 0: an hour */
 	int64_t store_timeout_ms; /* for one request with its retries; 0: the store's default */
 	const struct stop *stop; /* may be NULL */
+
+	/* Called once the plan is made, before anything is fetched; may be NULL.  report holds what is known. */
+	void (*on_plan)(void *arg, const struct restore_report *report);
+	void *on_plan_arg;
 
 	bool dry_run; /* plan only: nothing is fetched but lists, records and a few tails */
 	bool temp_only; /* stop at the proven, fsynced temporary file (report.temp), for a swap by the caller */

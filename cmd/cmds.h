@@ -12,8 +12,12 @@
 extern const struct command cmd_completion;
 extern const struct command cmd_config;
 extern const struct command cmd_databases;
+extern const struct command cmd_generations;
 extern const struct command cmd_replicate;
+extern const struct command cmd_restore;
+extern const struct command cmd_snapshots;
 extern const struct command cmd_version;
+extern const struct command cmd_wal;
 
 /* In the order of the help text; NULL ends it. */
 extern const struct command *const cmds[];

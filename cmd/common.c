@@ -56,16 +56,24 @@ bool cmd_fancy(int fd, const struct common_args *a)
 	       isatty(fd);
 }
 
-static void add_visible(struct buf *out, const char *s)
+/* The slug goes behind the first line, which says what is wrong. */
+static void add_visible(struct buf *out, const char *s, const char *slug)
 {
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
+
+		if (c == '\n' && slug) {
+			buf_addf(out, " (code=%s)", slug);
+			slug = NULL;
+		}
 
 		if (c == '\n')
 			buf_add(out, "\n  ", 3);
 		else
 			buf_add(out, c < 0x20 || c == 0x7f ? "?" : s, 1);
 	}
+	if (slug)
+		buf_addf(out, " (code=%s)", slug);
 }
 
 int cmd_fail(const struct err *e)
@@ -78,13 +86,11 @@ int cmd_fail(const struct err *e)
 	const char *plain = fancy ? "\033[0m" : "";
 
 	buf_addf(&out, "%swalback: ", bold);
-	add_visible(&out, e->msg);
-	if (e->slug)
-		buf_addf(&out, " (code=%s)", e->slug);
+	add_visible(&out, e->msg, e->slug);
 	buf_addf(&out, "%s\n", plain);
 	if (e->hint[0]) {
 		buf_addf(&out, "%s  next: ", bold);
-		add_visible(&out, e->hint);
+		add_visible(&out, e->hint, NULL);
 		buf_addf(&out, "%s\n", plain);
 	}
 	/* Nowhere is left to report that stderr is gone. */

@@ -56,9 +56,20 @@ static bool has(const char *line, const char *word)
 bool sq_check_line_is_structural(const char *line)
 {
 	static const char *const begins[] = {
-		"*** in database", "Tree ",	    "On tree page",  "On page ",
-		"Page ",	   "Freelist",	    "Main freelist", "Pointer map",
-		"List of tree",	   "btreeInitPage", "Rowid ",	     "Outstanding page"
+		"*** in database",
+		"Tree ",
+		"On tree page",
+		"On page ",
+		"Page ",
+		"Freelist",
+		"Main freelist",
+		"Pointer map",
+		"List of tree",
+		"btreeInitPage",
+		"Rowid ",
+		"Outstanding page",
+		/* The check itself gave up at a page that it could not read. */
+		"database disk image is malformed",
 	};
 	static const char *const contains[] = { " missing from index ",
 						"wrong # of entries in index ",
