@@ -209,6 +209,7 @@ static bool moved(struct database *d)
 static int64_t rest(struct database *d)
 {
 	capture_idle(d->cap);
+	mem_trim();
 	bool armed = watch_arm(d->watch, d->entry, capture_wal_path(d->cap));
 
 	if (capture_has_news(d->cap)) {

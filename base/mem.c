@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,4 +99,9 @@ void secret_free(struct secret *s)
 		explicit_bzero(s->p, s->n);
 	free(s->p);
 	*s = (struct secret){ 0 };
+}
+
+void mem_trim(void)
+{
+	malloc_trim(0);
 }

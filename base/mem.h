@@ -17,6 +17,9 @@ char *mem_str(const char *s);		 /* NULL gives NULL */
 char *mem_strn(const char *s, size_t n); /* at most n bytes, NUL-terminated */
 char *mem_fmt(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Give freed memory back to the system: for a process that goes to rest. */
+void mem_trim(void);
+
 /* A key or password: wiped before it is freed; never formatted or logged. */
 struct secret {
 	char *p; /* NUL-terminated or NULL */

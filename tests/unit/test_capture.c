@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "tests/unit/unit.h"
+#include "wal/frame.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -299,6 +300,49 @@ static void a_wal_reset_behind_our_back_is_a_discontinuity(void **state)
 	end(t);
 }
 
+/* A commit frame with the right salts and checksum right after the last one: what a writer leaves that
+ * was killed after writing its frames and before publishing them in the wal-index. */
+static void append_phantom_commit(struct env *t)
+{
+	uint32_t size = t->m.page_size;
+	size_t frame = WAL_FRAME_HEADER_SIZE + (size_t)size;
+	uint8_t *p = mem_alloc(frame), head[WAL_HEADER_SIZE];
+	FILE *f = fopen(capture_wal_path(t->c), "r+b");
+	struct wal_header h;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(fread(head, 1, sizeof(head), f), sizeof(head));
+	assert_int_equal(wal_header_parse(&h, head, sizeof(head), &e), 0);
+	struct wal_sum sum = h.sum;
+	long at = ftell(f);
+
+	while (fread(p, 1, frame, f) == frame &&
+	       wal_frame_verify(&h, &sum, p, p + WAL_FRAME_HEADER_SIZE))
+		at += (long)frame;
+	memset(p, 0xee, frame);
+	wal_frame_format(p, &h, &sum, 2, t->m.pages, p + WAL_FRAME_HEADER_SIZE);
+	fseek(f, at, SEEK_SET);
+	assert_int_equal(fwrite(p, 1, frame, f), frame);
+	fclose(f);
+	free(p);
+}
+
+static void a_commit_frame_that_was_never_published_is_not_taken(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+
+	(void)state;
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	append_phantom_commit(t);
+	copy(t);
+	assert_int_equal(t->m.commits, 1);
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	copy(t);
+	assert_int_equal(t->m.commits, 2);
+	check_equal(t);
+	end(t);
+}
+
 /* A writer in another process, killed at random; whatever it committed is mirrored. */
 static void killed_writers_leave_no_phantom_commits(void **state)
 {
@@ -342,6 +386,7 @@ int main(void)
 		cmocka_unit_test(the_apps_own_checkpoints_cost_nothing_while_it_writes),
 		cmocka_unit_test(a_long_reader_holds_the_barrier_back_but_loses_nothing),
 		cmocka_unit_test(a_wal_reset_behind_our_back_is_a_discontinuity),
+		cmocka_unit_test(a_commit_frame_that_was_never_published_is_not_taken),
 		cmocka_unit_test(killed_writers_leave_no_phantom_commits),
 	};
 
