@@ -8,9 +8,19 @@
 
 #include <string.h>
 
+/* clang-format off */
 const struct command *const cmds[] = {
-	&cmd_databases, &cmd_config, &cmd_completion, &cmd_version, NULL,
+	&cmd_restore,
+	&cmd_generations,
+	&cmd_snapshots,
+	&cmd_wal,
+	&cmd_databases,
+	&cmd_config,
+	&cmd_completion,
+	&cmd_version,
+	NULL,
 };
+/* clang-format on */
 
 const struct command *cmds_find(const char *name)
 {
