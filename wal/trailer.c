@@ -156,8 +156,6 @@ static int parse_segment(struct trailer *t, const uint8_t *b, size_t n, struct e
 {
 	if (t->flags & ~(TRAILER_DIFFERENCE | TRAILER_OPEN | TRAILER_NO_SUMS))
 		return bad(e, "unknown flags");
-	if (n < SEGMENT_BODY)
-		return bad(e, "too short for a segment");
 	t->ncommits = get_le32(b + 88);
 	t->first_time_ms = (int64_t)get_le64(b + 92);
 	if (check_place(t, e) || parse_commits(t, b + SEGMENT_BODY, n - SEGMENT_BODY, e))
