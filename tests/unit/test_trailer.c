@@ -412,10 +412,12 @@ static void claims_are_empty_and_without_flags(void **state)
 		int r = trailer_parse(&got, b.p, b.len, &e);
 
 		assert_int_equal(r, cases[i].msg ? -1 : 0);
-		if (r)
+		if (r) {
 			assert_string_equal(e.msg, cases[i].msg);
-		else
+		} else {
 			assert_true(trailer_is_claim(&got));
+			trailer_free(&got);
+		}
 		buf_free(&b);
 	}
 }
