@@ -11,30 +11,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Compiled in: the state's size is no part of the shared library's interface, and ours
+ * lies on the stack. */
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { PAGE_MAX = 65536 };
+enum { SMALL_PAGE = 1024 };
 
 uint64_t hash_xxh3(const void *p, size_t n)
 {
 	return XXH3_64bits(p, n);
 }
 
-/* One call over a copy is faster than a streaming state, whose set-up costs as much as
- * hashing 2 KiB. */
+/* A stream hashes the page where it lies; only for small pages is a copy cheaper than the
+ * start of a stream (measured: 512 bytes 6.5 against 3.3 GB/s, 4096 bytes 8.6 against 9.5). */
 uint64_t hash_page(uint32_t pgno, const uint8_t *page, size_t page_size)
 {
-	static _Thread_local uint8_t whole[4 + PAGE_MAX];
+	uint8_t small[4 + SMALL_PAGE];
+	XXH3_state_t stream;
 
-	if (page_size > PAGE_MAX)
-		abort();
-	put_be32(whole, pgno);
-	memcpy(whole + 4, page, page_size);
-	return XXH3_64bits(whole, 4 + page_size);
+	put_be32(small, pgno);
+	if (page_size <= SMALL_PAGE) {
+		memcpy(small + 4, page, page_size);
+		return XXH3_64bits(small, 4 + page_size);
+	}
+	XXH3_INITSTATE(&stream);
+	XXH3_64bits_reset(&stream);
+	XXH3_64bits_update(&stream, small, 4);
+	XXH3_64bits_update(&stream, page, page_size);
+	return XXH3_64bits_digest(&stream);
 }
 
 struct hash_stream {
-	XXH3_state_t *xxh;
+	XXH3_state_t *xxh; /* apart, because it wants 64-byte alignment */
 };
 
 struct hash_stream *hash_stream_new(void)

@@ -8,8 +8,7 @@
 #include <stdint.h>
 
 uint64_t hash_xxh3(const void *p, size_t n);
-/* XXH3-64 of (big-endian u32 pgno || page): docs/format.md, db_sum.  page_size at most
- * 65536. */
+/* XXH3-64 of (big-endian u32 pgno || page): docs/format.md, db_sum. */
 uint64_t hash_page(uint32_t pgno, const uint8_t *page, size_t page_size);
 
 struct hash_stream; /* XXH3-64, streaming */
