@@ -173,6 +173,12 @@ static int time_left(int64_t deadline_ms)
 	return left < POLL_MOST_MS ? (int)left : POLL_MOST_MS;
 }
 
+/* Without a pidfd the end of a process is not an event: look for it now and then. */
+static int poll_time(int pidfd, int left)
+{
+	return pidfd < 0 && left > FALLBACK_STEP_MS ? FALLBACK_STEP_MS : left;
+}
+
 static int try_wait(pid_t pid, int *status, struct err *e)
 {
 	pid_t got = waitpid(pid, status, WNOHANG);
@@ -196,14 +202,12 @@ int proc_wait(pid_t pid, int64_t deadline_ms, const struct stop *stop, int *stat
 
 		if (!left || stop_is_set(stop))
 			return 0;
-		if (pidfd < 0 && left > FALLBACK_STEP_MS)
-			left = FALLBACK_STEP_MS;
 		struct pollfd ready[] = {
 			{ .fd = pidfd, .events = POLLIN },
 			{ .fd = stop_fd(stop), .events = POLLIN },
 		};
 
-		poll(ready, 2, left);
+		poll(ready, 2, poll_time(pidfd, left));
 	}
 }
 
@@ -233,6 +237,15 @@ static int collect(int fd, struct buf *out)
 	return got > 0;
 }
 
+/* True if it ended and still waits to be reaped. */
+static bool is_zombie(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) &&
+	       info.si_pid == pid;
+}
+
 /* Until the output ends, the child ends (a grandchild may keep the pipe open), or the
  * deadline, which is false. */
 static bool collect_all(int fd, pid_t pid, int64_t deadline_ms, struct buf *out)
@@ -240,21 +253,23 @@ static bool collect_all(int fd, pid_t pid, int64_t deadline_ms, struct buf *out)
 	AUTO_CLOSE int pidfd = open_pid(pid);
 	bool ended = false;
 
-	for (int left = 1; left; left = time_left(deadline_ms)) {
+	for (int left = time_left(deadline_ms); left; left = time_left(deadline_ms)) {
 		struct pollfd ready[] = {
 			{ .fd = fd, .events = POLLIN },
 			{ .fd = pidfd, .events = POLLIN },
 		};
 
 		/* What it wrote last may come between the two looks of one poll. */
-		poll(ready, ended ? 1 : 2, ended ? 0 : time_left(deadline_ms));
+		if (ended)
+			left = 0;
+		poll(ready, ended ? 1 : 2, poll_time(pidfd, left));
 		if (ready[0].revents) {
 			if (!collect(fd, out))
 				return true;
 		} else if (ended) {
 			return true;
 		}
-		ended = ended || ready[1].revents;
+		ended = ended || ready[1].revents || (pidfd < 0 && is_zombie(pid));
 	}
 	return false;
 }

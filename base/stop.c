@@ -48,7 +48,7 @@ void stop_set(struct stop *s, int signal_or_0)
 	int unset = NOT_SET;
 	int saved = errno;
 
-	if (!atomic_compare_exchange_strong(&s->signal, &unset, signal_or_0))
+	if (!s || !atomic_compare_exchange_strong(&s->signal, &unset, signal_or_0))
 		return;
 	/* An eventfd that was never written to takes this. */
 	ssize_t n = write(s->fd, &one, sizeof(one));

@@ -14,8 +14,9 @@
 struct stop;
 struct stop *stop_new(void);
 void stop_destroy(struct stop *s);
-void stop_set(struct stop *s,
-	      int signal_or_0); /* async-signal-safe; the first one's number is kept */
+void stop_set(
+	struct stop *s,
+	int signal_or_0); /* async-signal-safe; the first one's number is kept; NULL: nothing */
 bool stop_is_set(const struct stop *s); /* NULL: false */
 int stop_signal(const struct stop *s);	/* 0 if not by a signal */
 int stop_fd(const struct stop *s);	/* -1 for NULL */

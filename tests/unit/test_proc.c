@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -174,6 +175,29 @@ static void waiting_has_a_deadline(void **state)
 	assert_int_equal(proc_exit_status(status), 137);
 	assert_int_equal(proc_wait(pid, 0, NULL, &status, &e), -1);
 	assert_int_equal(e.sys, ECHILD);
+}
+
+/* No descriptor is left for a pidfd, as on a kernel that has none. */
+static void waiting_works_without_a_pidfd(void **state)
+{
+	struct rlimit before, none;
+	struct err e = ERR_INIT;
+	int status = -1;
+	int64_t start = clock_mono_ms();
+	pid_t pid = proc_spawn(SH("sleep 0.05; exit 5"), NULL, &e);
+
+	(void)state;
+	assert_true(pid > 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int early = proc_wait(pid, start + 5, NULL, &status, &e);
+	int late = proc_wait(pid, start + LONG_MS, NULL, &status, &e);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_in_range(early, 0, 1);
+	assert_int_equal(late, early ? -1 : 1);
+	assert_int_equal(proc_exit_status(status), 5);
 }
 
 static void *stop_soon(void *arg)
@@ -420,6 +444,7 @@ int main(void)
 		cmocka_unit_test(a_grandchild_that_keeps_the_pipe_does_not_hold_us),
 		cmocka_unit_test(what_cannot_be_run_has_the_shell_s_status),
 		cmocka_unit_test(waiting_has_a_deadline),
+		cmocka_unit_test(waiting_works_without_a_pidfd),
 		cmocka_unit_test(waiting_ends_at_the_stop_token),
 		cmocka_unit_test(descriptors_go_where_they_should_in_any_order),
 		cmocka_unit_test(a_bad_descriptor_is_an_error_of_ours),
