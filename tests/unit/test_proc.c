@@ -189,8 +189,11 @@ static void waiting_works_without_a_pidfd(void **state)
 	(void)state;
 	assert_true(pid > 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	int next = dup(0);
+
+	close(next);
 	none = before;
-	none.rlim_cur = 0;
+	none.rlim_cur = (rlim_t)next;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	int early = proc_wait(pid, start + 5, NULL, &status, &e);
 	int late = proc_wait(pid, start + LONG_MS, NULL, &status, &e);
