@@ -187,6 +187,10 @@ lint:
 format:
 	clang-format -i $(FORMATTED)
 
+# What is checked in, from the tables; make lint compares.
+completion: $O/$(NAME)
+	$O/$(NAME) completion bash >cmd/completion/$(NAME).bash
+
 install: $O/$(NAME)
 	$(INSTALL) -D -m 0755 $O/$(NAME) '$(DESTDIR)$(BINDIR)/$(NAME)'
 	$(INSTALL) -d '$(DESTDIR)$(MANDIR)/man1' && $(INSTALL) -m 0644 cmd/man/*.1 '$(DESTDIR)$(MANDIR)/man1/'
