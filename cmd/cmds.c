@@ -10,6 +10,7 @@
 
 /* clang-format off */
 const struct command *const cmds[] = {
+	&cmd_replicate,
 	&cmd_restore,
 	&cmd_generations,
 	&cmd_snapshots,
