@@ -26,6 +26,9 @@
 #define HOT_POLL_MS 3 /* while frames flow: a memory read */
 #define QUIET_MS 1000 /* without frames: a barrier, then rest */
 #define MOVED_CHECK_MS 1000
+/* Frames were written, but no commit published yet: SQLite syncs the WAL in between. */
+#define TOUCHED_POLL_MS 50
+#define TOUCHED_FOR_MS 60000
 #define BARRIER_BACKOFF_FIRST_MS 10
 #define BARRIER_BACKOFF_CEILING_MS 1000
 
@@ -40,7 +43,7 @@ struct database {
 	struct replica **replicas;
 	size_t nreplicas;
 	int lock_fd;
-	atomic_bool ready, draining;
+	atomic_bool ready, draining, touched; /* touched: a watched file has changed */
 	atomic_uint asked,
 		answered; /* wake-ups while draining, and the last one whose work is done */
 
@@ -48,7 +51,8 @@ struct database {
 	struct capture *cap;
 	int64_t last_news_ms, last_moved_check_ms, barrier_not_before_ms,
 		barrier_backoff_ms;
-	int64_t last_commit_ms, now_ms;
+	int64_t last_commit_ms, now_ms,
+		touched_ms; /* touched_ms: 0 once a commit was found */
 	struct log_trouble open_trouble, barrier_trouble;
 };
 
@@ -60,6 +64,14 @@ static void wake_job(void *arg)
 	if (d->job)
 		job_wake(d->job);
 	pthread_mutex_unlock(&d->mu);
+}
+
+static void on_change(void *arg)
+{
+	struct database *d = arg;
+
+	atomic_store(&d->touched, true);
+	wake_job(d);
 }
 
 static void destroy_job(struct database *d)
@@ -216,6 +228,8 @@ static int64_t rest(struct database *d)
 		d->last_news_ms = d->now_ms;
 		return d->now_ms;
 	}
+	if (d->touched_ms && d->now_ms - d->touched_ms < TOUCHED_FOR_MS)
+		return d->now_ms + TOUCHED_POLL_MS;
 	if (armed || (d->entry && !file_exists(capture_wal_path(d->cap))))
 		return INT64_MAX;
 	return d->now_ms +
@@ -248,6 +262,8 @@ static int64_t running(struct database *d)
 	uint64_t commits = 0;
 	unsigned asked = atomic_load(&d->asked);
 
+	if (atomic_exchange(&d->touched, false))
+		d->touched_ms = d->last_news_ms = d->now_ms;
 	if (moved(d))
 		err_set(&e, ERR_CORRUPT, "%s: another file has taken its place",
 			d->cfg->path);
@@ -257,8 +273,10 @@ static int64_t running(struct database *d)
 		lost(d, &e);
 		return d->now_ms;
 	}
-	if (commits)
+	if (commits) {
 		d->last_news_ms = d->now_ms;
+		d->touched_ms = 0;
+	}
 	if (barrier(d, &e) < 0) {
 		lost(d, &e);
 		return d->now_ms;
@@ -354,7 +372,7 @@ struct database *database_new(const struct db_config *cfg, const struct replica_
 			goto fail;
 		d->replicas[d->nreplicas] = r;
 	}
-	d->entry = watch_add(watch, dir, file_basename(cfg->path), wake_job, d);
+	d->entry = watch_add(watch, dir, file_basename(cfg->path), on_change, d);
 	return d;
 fail:
 	database_destroy(d);

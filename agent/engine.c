@@ -11,6 +11,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define LOCAL_WORKERS 2
 #define UPLOAD_WORKERS 4
@@ -23,6 +26,8 @@ struct engine {
 	struct engine_options opt;
 	struct stop *stop;
 	struct watch *watch;
+	int poll_fd,
+		event_fd; /* epoll over the watch and the event that a failure raises */
 	struct pool *local, *upload, *start;
 	struct replica_env env;
 	struct database **dbs;
@@ -41,6 +46,7 @@ static void on_fatal(void *arg, const struct err *e)
 	if (g->failure.code == ERR_NONE)
 		g->failure = *e;
 	pthread_mutex_unlock(&g->mu);
+	eventfd_write(g->event_fd, 1);
 }
 
 static void on_pulse(void *arg)
@@ -48,6 +54,14 @@ static void on_pulse(void *arg)
 	struct engine *g = arg;
 
 	atomic_store(&g->pulsed, true);
+}
+
+static void poll_too(const struct engine *g, int fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	if (fd >= 0)
+		epoll_ctl(g->poll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
 static struct engine *engine_alloc(const struct engine_options *o)
@@ -58,6 +72,10 @@ static struct engine *engine_alloc(const struct engine_options *o)
 	pthread_mutex_init(&g->mu, NULL);
 	g->stop = stop_new();
 	g->watch = watch_new();
+	g->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	g->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+	poll_too(g, g->event_fd);
+	poll_too(g, watch_fd(g->watch));
 	g->local = pool_new("local", LOCAL_WORKERS);
 	g->upload = pool_new("upload", UPLOAD_WORKERS);
 	g->start = pool_new("start", START_WORKERS);
@@ -101,6 +119,10 @@ void engine_destroy(struct engine *g)
 	pool_destroy(g->upload);
 	pool_destroy(g->local);
 	watch_destroy(g->watch);
+	if (g->poll_fd >= 0)
+		close(g->poll_fd);
+	if (g->event_fd >= 0)
+		close(g->event_fd);
 	stop_destroy(g->stop);
 	pthread_mutex_destroy(&g->mu);
 	free(g->dbs);
@@ -115,11 +137,14 @@ void engine_start(struct engine *g)
 
 int engine_fd(const struct engine *g)
 {
-	return watch_fd(g->watch);
+	return g->poll_fd;
 }
 
 void engine_dispatch(struct engine *g)
 {
+	eventfd_t ignored;
+
+	eventfd_read(g->event_fd, &ignored);
 	if (g->watch)
 		watch_dispatch(g->watch);
 }
