@@ -2,10 +2,10 @@
 /*
  * gen_tree FOLDER [MEGABYTES [SEGMENTS [SEED]]]: a replica as Litestream 0.3 lays it out
  * (docs/format.md): one generation, a snapshot of a database of that size, and a WAL of that many
- * segments of one transaction each, 250 segments an index.  The WAL is SQLite's own, cut at its
+ * segments of one transaction each, 100 segments an index.  The WAL is SQLite's own, cut at its
  * commits.  FOLDER/replica is the replica, FOLDER/final.db the newest state.
  *
- * The rows are half random digits and half text, about as compressible as real ones.
+ * The rows are one third random bytes and two thirds text.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +20,8 @@
 
 #define PAGE 4096
 #define ROW 3800 /* one row a page */
-#define ROWS_PER_SEGMENT 4
-#define SEGMENTS_PER_INDEX 250 /* 1000 frames: where Litestream checkpoints */
+#define ROWS_PER_SEGMENT 16
+#define SEGMENTS_PER_INDEX 100
 #define GENERATION "b0a7b0a7b0a7b0a7"
 
 static uint64_t rng;
@@ -59,15 +59,15 @@ static void fill_row(char row[ROW])
 {
 	static const char words[] =
 		"the order was sent to the customer on the day it was paid; ";
-	size_t half = ROW / 2;
+	size_t third = ROW / 3;
 
-	for (size_t i = 0; i < half; i += 8) {
+	for (size_t i = 0; i < third; i += 8) {
 		uint64_t r = next_random();
 
-		memcpy(row + i, &r, half - i < 8 ? half - i : 8);
+		memcpy(row + i, &r, third - i < 8 ? third - i : 8);
 	}
-	for (size_t i = half; i < ROW; i++)
-		row[i] = words[(i - half) % (sizeof(words) - 1)];
+	for (size_t i = third; i < ROW; i++)
+		row[i] = words[(i - third) % (sizeof(words) - 1)];
 }
 
 /* Bytes [from, to) of a file as one LZ4 frame with the parameters that Litestream uses. */
