@@ -52,6 +52,12 @@ MUST_CHECK struct config *cmd_load_config(const struct common_args *a, const cha
 					  const char *const *urls, size_t nurls,
 					  struct err *e);
 
+/*
+ * The same without operands, for commands that only read replicas: where the environment
+ * names a replica and no database, the one database has the path "".
+ */
+MUST_CHECK struct config *cmd_load_replicas(const struct common_args *a, struct err *e);
+
 /* Level and form of the log: as configured, unless -quiet, -v or -log-level say otherwise. */
 void cmd_set_up_log(const struct common_args *a, enum log_level configured, bool json);
 

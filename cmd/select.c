@@ -8,12 +8,15 @@ int selection_load(struct selection *s, const struct common_args *a, struct err 
 	const char *operand = a->noperands > 0 ? a->operands[0] : NULL;
 
 	*s = (struct selection){ .by_url = operand && config_is_url(operand) };
-	s->config = cmd_load_config(a, s->by_url ? NULL : operand,
-				    s->by_url ? &operand : NULL, s->by_url ? 1 : 0, e);
+	s->config =
+		operand ? cmd_load_config(a, s->by_url ? NULL : operand,
+					  s->by_url ? &operand : NULL, s->by_url ? 1 : 0, e)
+			: cmd_load_replicas(a, e);
 	if (!s->config)
 		return -1;
 	if (s->config->ndbs == 1 && (s->by_url || !operand)) {
 		s->db = &s->config->dbs[0];
+		s->by_url |= !*s->db->path;
 		return 0;
 	}
 	if (operand && !s->by_url) {

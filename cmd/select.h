@@ -10,7 +10,7 @@
 struct selection {
 	struct config *config; /* owned */
 	const struct db_config *db;
-	bool by_url; /* db->path may be NULL */
+	bool by_url; /* only a replica is named: db->path is "" */
 };
 
 /* Without an operand: the only database of the configuration.  ERR_USAGE. */

@@ -207,3 +207,40 @@ def test_version_costs_no_more_than_starting_the_libraries(tmp_path):
     difference_ms = (sorted(ours)[4] - sorted(theirs)[4]) * 1000
     print(f'version: {difference_ms:.3f} ms over an empty program')
     assert difference_ms < 1
+
+
+def test_lists_work_with_the_environment_alone(walback, tmp_path):
+    (tmp_path / 'r').mkdir()
+    env = {'REPLICA_URL': f'file://{tmp_path}/r'}
+    assert walback.run('generations', env=env).ok().out.split()[:5] == ['name', 'generation', 'lag', 'start', 'end']
+    assert walback.run('snapshots', '-v', env=env).ok().out.split()[:5] == \
+        ['replica', 'generation', 'index', 'size', 'created']
+    assert walback.run('wal', f'file://{tmp_path}/r').ok().out.split()[:6] == \
+        ['replica', 'generation', 'index', 'offset', 'size', 'created']
+    # A database that is not there does not matter to a list, and one of a configuration is found by its path.
+    cfg = tmp_path / 'litestream.yml'
+    cfg.write_text(f'dbs:\n- path: {tmp_path}/none.db\n  replicas:\n  - path: {tmp_path}/r\n')
+    walback.run('generations', '-config', cfg, f'{tmp_path}/none.db').ok()
+    r = walback.run('generations', '-config', cfg, f'{tmp_path}/other.db').fails(2)
+    assert r.err == (f'walback: database not found in the configuration: {tmp_path}/other.db (code=unknown_database)\n'
+                     f'  next: known: {tmp_path}/none.db\n')
+
+
+def test_entry_points_that_restore_on_a_first_start(walback, tmp_path):
+    """The lines that public entry points have, with nothing in the store yet."""
+    url = f'file://{tmp_path}/r'
+    db = tmp_path / 'app.db'
+    cfg = tmp_path / 'litestream.yml'
+    cfg.write_text(f'---\ndbs:\n- path: {db}\n  replicas:\n  - url: ${{REPLICA_URL}}\n    region:\n')
+    env = {'REPLICA_URL': url}
+    for words in (['-v', '-if-replica-exists', '-o', db, url],
+                  ['-if-db-not-exists', '-if-replica-exists', '-o', db, url],
+                  ['-if-replica-exists', '-config', cfg, db],
+                  ['--if-replica-exists', '--config', cfg, '--v', db],
+                  [db, '-if-replica-exists=true', '-config', cfg],
+                  ['-if-replica-exists', '-replica', 'file', '-config', cfg, db]):
+        walback.run('restore', *words, env=env).ok()
+        assert not db.exists()
+    walback.run('restore', '-o', db, url).fails(10)
+    db.write_bytes(b'')
+    walback.run('restore', '-config', cfg, '-replica', 'nope', db, env=env).fails(2)
