@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""restore and the lists as a person or a script uses them."""
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import stat
+
+import pytest
+
+from testenv import sqlite, vectors, walback as wb
+
+GENERATION = 'c78ceaa43e5d01e4'
+
+
+@pytest.fixture
+def basic(tmp_path):
+    """Litestream's basic fixture as a replica."""
+    return wb.file_target(vectors.copy('litestream-v03', 'basic', tmp_path / 'replica'))
+
+
+@pytest.fixture
+def want():
+    return vectors.expect('litestream-v03', 'basic')['targets'][0]['sha256']
+
+
+def sha(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_existing_file_is_never_touched(walback, basic, tmp_path):
+    out = tmp_path / 'x.db'
+    out.write_bytes(b'precious')
+    r = walback.restore(basic, out).fails(1)
+    assert f'{out} exists; nothing was changed' in r.err and '-force' in r.err
+    assert out.read_bytes() == b'precious'
+    walback.restore(basic, out, '-if-db-not-exists').ok()
+    assert out.read_bytes() == b'precious'
+
+
+def test_an_empty_file_counts_as_absent(walback, basic, tmp_path, want):
+    out = tmp_path / 'x.db'
+    out.touch()
+    walback.restore(basic, out, '-if-db-not-exists').ok()
+    assert sha(out) == want
+
+
+def test_force_keeps_what_it_replaces(walback, basic, tmp_path, want):
+    out = tmp_path / 'x.db'
+    sqlite.create(out)
+    os.chmod(out, 0o640)
+    old = sha(out)
+    walback.restore(basic, out, '-force').ok()
+    assert sha(out) == want
+    assert stat.S_IMODE(out.stat().st_mode) == 0o640
+    kept = [p for p in tmp_path.iterdir() if p.name.startswith('x.db.replaced.') and not p.name.endswith(('-wal', '-shm'))]
+    assert len(kept) == 1 and sha(kept[0]) == old
+    assert not (tmp_path / 'x.db.walback-tmp').exists()
+
+
+def test_standard_output_gets_the_proven_database(walback, basic, want):
+    r = walback.run('restore', '-o', '-', basic.url).ok()
+    assert hashlib.sha256(r.stdout).hexdigest() == want
+
+
+def test_nothing_reaches_standard_output_without_proof(walback, basic):
+    path = next((basic.folder / 'generations' / GENERATION / 'wal').glob('00000002_0002d458*'))
+    os.truncate(path, 100)
+    r = walback.run('restore', '-o', '-', basic.url).fails(13)
+    assert r.stdout == b''
+
+
+def test_no_backup_is_told_from_a_store_that_does_not_answer(walback, tmp_path, versitygw):
+    empty = wb.file_target(tmp_path / 'none')
+    r = walback.restore(empty, tmp_path / 'x.db').fails(10)
+    assert 'no backup found' in r.err
+    walback.restore(empty, tmp_path / 'x.db', '-if-replica-exists').ok()
+    assert not (tmp_path / 'x.db').exists()
+    missing = (f's3://no-such-bucket/db?endpoint={versitygw.endpoint}&region=us-east-1&force-path-style=true')
+    from testenv import s3
+    env = {'LITESTREAM_ACCESS_KEY_ID': s3.ACCESS, 'LITESTREAM_SECRET_ACCESS_KEY': s3.SECRET}
+    r = walback.run('restore', '-if-replica-exists', '-o', tmp_path / 'x.db', missing, env=env)
+    assert r.code in (11, 12), repr(r)
+
+
+def test_usage_errors(walback, basic, tmp_path):
+    walback.run('restore', basic.url).fails(2)
+    for args in (['-index', 'xyz'], ['-timestamp', 'yesteryear'], ['-position', '12'], ['-generation', 'ABC'],
+                 ['-index', '1', '-timestamp', '2026-11-21T00:00:00Z'], ['-integrity-check', 'maybe'],
+                 ['-perm', '9'], ['-owner', 'no-such-user-here']):
+        walback.restore(basic, tmp_path / 'x.db', *args).fails(2)
+    walback.restore(basic, tmp_path / 'x.db', '-generation', '0' * 16).fails(10)
+    assert not (tmp_path / 'x.db').exists()
+
+
+def test_mode_of_a_new_file(walback, basic, tmp_path):
+    walback.restore(basic, tmp_path / 'a.db').ok()
+    walback.restore(basic, tmp_path / 'b.db', '-perm', '0644').ok()
+    assert stat.S_IMODE((tmp_path / 'a.db').stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / 'b.db').stat().st_mode) == 0o644
+
+
+def test_as_root_the_folder_names_the_owner(walback, basic, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip('only root can give files away')
+    (tmp_path / 'data').mkdir()
+    os.chown(tmp_path / 'data', 12345, 23456)
+    walback.restore(basic, tmp_path / 'data/x.db').ok()
+    st = (tmp_path / 'data/x.db').stat()
+    assert (st.st_uid, st.st_gid) == (12345, 23456)
+    walback.restore(basic, tmp_path / 'data/y.db', '-owner', '1:2').ok()
+    st = (tmp_path / 'data/y.db').stat()
+    assert (st.st_uid, st.st_gid) == (1, 2)
+
+
+def test_a_running_restore_holds_its_temporary_file(walback, basic, tmp_path, want):
+    out, temp = tmp_path / 'x.db', tmp_path / 'x.db.walback-tmp'
+    with open(temp, 'wb') as f:
+        f.write(b'half a database')
+        f.flush()
+        fcntl.flock(f, fcntl.LOCK_EX)
+        r = walback.restore(basic, out).fails(15)
+        assert 'another restore is writing' in r.err
+        assert temp.read_bytes() == b'half a database'
+    # Its owner is dead now: the file is reused.
+    walback.restore(basic, out).ok()
+    assert sha(out) == want and not temp.exists()
+
+
+def test_a_stale_wal_is_not_replayed_over_the_restored_file(walback, basic, tmp_path, want):
+    out = tmp_path / 'x.db'
+    con = sqlite3.connect(out)
+    con.execute('pragma journal_mode=wal')
+    con.execute('create table other(x)')
+    con.commit()
+    shutil.copy(f'{out}-wal', tmp_path / 'stale')
+    con.close()
+    out.unlink()
+    (tmp_path / 'stale').rename(f'{out}-wal')
+    r = walback.restore(basic, out).ok()
+    assert sha(out) == want and 'moved aside' in r.err
+    assert not (tmp_path / 'x.db-wal').exists()
+    assert sqlite.integrity(out) == 'ok'
+
+
+def test_dry_run_writes_nothing(walback, basic, tmp_path):
+    r = walback.restore(basic, tmp_path / 'new/x.db', '-dry-run').ok()
+    assert 'dry run: 16 objects' in r.err
+    assert not (tmp_path / 'new').exists()
+
+
+def test_json(walback, basic, tmp_path, want):
+    r = walback.restore(basic, tmp_path / 'x.db', '-json').ok()
+    got = json.loads(r.out)
+    assert got['generation'] == GENERATION and got['pages'] == 38 and got['page_size'] == 4096
+    assert got['proven'] is False and got['integrity_check'] == 'ok' and got['objects'] == 16
+    assert got['time'] == '2026-11-21T00:20:39.634Z' and got['time_is_stored'] is True
+    # The position it names restores to the same.
+    walback.restore(basic, tmp_path / 'y.db', '-position', f'{got["index"]}:{got["offset"]}').ok()
+    assert sha(tmp_path / 'y.db') == want
+
+
+def config_of(walback, db, targets):
+    return walback.config(db, targets)
+
+
+def test_several_replicas_the_newest_provable_one_wins(walback, tmp_path, want):
+    old = wb.file_target(vectors.copy('litestream-v03', 'shrink', tmp_path / 'old'))
+    new = wb.file_target(vectors.copy('litestream-v03', 'basic', tmp_path / 'new'))
+    db = tmp_path / 'data.db'
+    cfg = config_of(walback, db, [old, new])
+    walback.run('restore', '-config', cfg, db).ok()
+    assert sha(db) == want
+    db.unlink()
+    # The newest one is damaged: the other one, and a warning that says so.
+    os.truncate(next((new.folder / 'generations' / GENERATION / 'snapshots').iterdir()), 100)
+    r = walback.run('restore', '-config', cfg, db).ok()
+    assert sha(db) == vectors.expect('litestream-v03', 'shrink')['targets'][0]['sha256']
+    assert 'warning: replica r1: ' in r.err
+    db.unlink()
+    walback.run('restore', '-config', cfg, '-replica', 'r1', db).fails(13)
+    walback.run('restore', '-config', cfg, '-replica', 'r9', db).fails(2)
+
+
+def test_an_unreachable_replica_beside_a_good_one_is_a_warning(walback, tmp_path, want):
+    good = wb.file_target(vectors.copy('litestream-v03', 'basic', tmp_path / 'good'))
+    dead = {'type': 's3', 'bucket': 'b', 'endpoint': 'http://127.0.0.1:9', 'name': 'dead',
+            'access-key-id': 'a', 'secret-access-key': 'b'}
+    db = tmp_path / 'data.db'
+    cfg = tmp_path / 'w.yml'
+    replicas = [dead, {'type': 'file', 'path': str(good.folder), 'name': 'good'}]
+    cfg.write_text(json.dumps({'dbs': [{'path': str(db), 'replicas': replicas}]}))
+    r = walback.run('restore', '-config', cfg, db, timeout=120).ok()
+    assert sha(db) == want and 'warning: replica dead: ' in r.err
+    db.unlink()
+    # Without it "unreachable" outweighs "empty".
+    replicas[1]['path'] = str(tmp_path / 'nothing')
+    cfg.write_text(json.dumps({'dbs': [{'path': str(db), 'replicas': replicas}]}))
+    walback.run('restore', '-config', cfg, '-if-replica-exists', db, timeout=120).fails(11)
+
+
+# ---- lists ----
+
+def words(text):
+    return [line.split() for line in text.splitlines()]
+
+
+@pytest.mark.parametrize('fixture', ['basic', 'multi-generation', 'pruned'])
+def test_lists_are_those_of_litestream_with_columns_to_the_right(walback, tmp_path, fixture):
+    target = wb.file_target(vectors.copy('litestream-v03', fixture, tmp_path / 'replica'))
+    expect = vectors.expect('litestream-v03', fixture)['generations']
+    rows = words(walback.run('generations', target.url).ok().out)
+    assert rows[0][:7] == ['name', 'generation', 'lag', 'start', 'end', 'parent', 'reason']
+    got = {r[1]: r for r in rows[1:]}
+    assert [r[1] for r in rows[1:]] == [g['generation'] for g in sorted(expect, key=lambda g: g['start'])]
+    for g in expect:
+        assert got[g['generation']][0] == 'file'
+        assert got[g['generation']][3:7] == [g['start'], g['end'], '-', '-']
+    assert [r[1] for r in rows[1:] if r[7] == 'yes'] == [max(expect, key=lambda g: g['end'])['generation']]
+
+    rows = words(walback.run('snapshots', target.url).ok().out)
+    assert rows[0] == ['replica', 'generation', 'index', 'size', 'created', 'object']
+    want = [['file', g['generation'], str(s['index']), str(s['size']), s['created'], f'{s["index"]:08x}']
+            for g in sorted(expect, key=lambda g: g['generation']) for s in g['snapshots']]
+    assert rows[1:] == want
+
+    rows = words(walback.run('wal', target.url).ok().out)
+    assert rows[0] == ['replica', 'generation', 'index', 'offset', 'size', 'created', 'object']
+    want = [['file', g['generation'], str(s['index']), str(s['offset']), str(s['size']), s['created'],
+             f'{s["index"]:08x}_{s["offset"]:08x}']
+            for g in sorted(expect, key=lambda g: g['generation']) for s in g['wal']]
+    assert rows[1:] == want
+    one = words(walback.run('wal', '-generation', expect[0]['generation'], target.url).ok().out)
+    assert {r[1] for r in one[1:]} == {expect[0]['generation']}
+
+
+def test_lists_of_our_own_format(walback, tmp_path):
+    target = wb.file_target(vectors.copy('walback', 'zst-4096', tmp_path / 'replica'))
+    rows = words(walback.run('generations', target.url).ok().out)
+    assert [r[1] for r in rows[1:]] == ['59b54de49c0d7aa9', '6bcb2bd4a3552e4e']
+    assert rows[1][3:9] == ['2024-01-02T03:04:05Z', '2024-01-02T03:08:30Z', '-', 'init', 'no', '2']
+    assert rows[2][3:9] == ['2024-01-02T03:08:31Z', '2024-01-02T03:09:05Z', '59b54de49c0d7aa9', 'rollback', 'yes', '1']
+    got = [json.loads(line) for line in walback.run('generations', '-json', target.url).ok().out.splitlines()]
+    assert got[1]['start'] == '2024-01-02T03:08:31.555Z' and got[1]['end'] == '2024-01-02T03:09:05.845Z'
+    assert got[1]['parent'] == '59b54de49c0d7aa9' and got[1]['current'] is True
+    wal = [json.loads(line) for line in walback.run('wal', '-json', target.url).ok().out.splitlines()]
+    assert len(wal) == 38 and all(target.files()[w['key']] == w['size_bytes'] for w in wal)
+    snapshots = [json.loads(x) for x in walback.run('snapshots', '-json', target.url).ok().out.splitlines()]
+    assert [s['index'] for s in snapshots] == [0, 2, 0]
+
+
+def test_empty_lists_have_their_header_and_succeed(walback, tmp_path):
+    empty = wb.file_target(tmp_path / 'none')
+    for command in ('generations', 'snapshots', 'wal'):
+        rows = words(walback.run(command, empty.url).ok().out)
+        assert len(rows) == 1 and 'generation' in rows[0]
+        assert walback.run(command, '-json', empty.url).ok().out == ''
+
+
+def test_lists_work_without_the_local_database_and_lag_is_its_age(walback, basic, tmp_path):
+    db = tmp_path / 'app.db'
+    cfg = walback.config(db, basic)
+    rows = words(walback.run('generations', '-config', cfg, db).ok().out)
+    assert rows[1][1] == GENERATION
+    # As old as the newest object: no lag; 2.5 s older than that: negative.
+    db.write_bytes(b'x')
+    newest = vectors.nanoseconds('2026-11-21T00:20:39.634000000Z')
+    for delta_ms, text in ((0, '0s'), (-2500, '-2.5s'), (61000, '1m1s'), (7, '7ms'), (123456, '2m3s')):
+        when = newest + delta_ms * 10**6
+        os.utime(db, ns=(when, when))
+        rows = words(walback.run('generations', '-config', cfg, db).ok().out)
+        assert rows[1][2] == text
+
+
+def test_a_store_that_does_not_answer_is_not_an_empty_list(walback):
+    url = 's3://b/x?endpoint=http://127.0.0.1:9&force-path-style=true'
+    env = {'LITESTREAM_ACCESS_KEY_ID': 'a', 'LITESTREAM_SECRET_ACCESS_KEY': 'b'}
+    r = walback.run('generations', url, env=env, timeout=120).fails(11)
+    assert r.out == ''
