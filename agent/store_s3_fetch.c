@@ -100,16 +100,6 @@ static struct slot *reserve(struct store_fetch *f)
 	return s;
 }
 
-/* The whole piece at once instead of doubling up to it. */
-static void room_for(struct buf *b, uint64_t want)
-{
-	if (want <= b->max && want < UNKNOWN_EXPECT && b->cap < want + 1) {
-		free(STEAL(b->p));
-		b->p = mem_grow(NULL, (size_t)want + 1, 1);
-		b->cap = (size_t)want + 1;
-	}
-}
-
 static void ask(struct store_fetch *f, struct slot *s, const struct store_piece *p)
 {
 	s->f = f;
@@ -125,7 +115,8 @@ static void ask(struct store_fetch *f, struct slot *s, const struct store_piece 
 	}
 	s->data.max = ceiling(p) < SIZE_MAX / 2 ? (size_t)ceiling(p) : SIZE_MAX / 2;
 	buf_reset(&s->data);
-	room_for(&s->data, expected(p));
+	if (expected(p) <= s->data.max) /* at once, instead of doubling up to it */
+		(void)buf_space(&s->data, (size_t)expected(p));
 	s3_get_init(&s->get, s->key, p->offset, p->len, expected(p), &s->data);
 	s->get.op.done = on_piece;
 	s->get.op.arg = s;

@@ -166,10 +166,10 @@ static void send_try(struct s3_op *op, int64_t delay_ms)
 	op->call.method = op->method;
 	op->call.url = op->url;
 	op->call.headers = (const char *const *)op->lines;
-	op->call.timeout_ms = left > LAST_TRY_MS ? left : LAST_TRY_MS;
+	op->call.timeout_ms = (left > LAST_TRY_MS ? left : LAST_TRY_MS) + op->thinks_ms +
+			      (int64_t)(op->moves / MOVES_PER_MS);
 	op->call.connect_ms = at_most(CONNECT_MS, third);
-	op->call.stall_ms =
-		at_most(STALL_MS, third) + (int64_t)(op->moves / MOVES_PER_MS) / 8;
+	op->call.stall_ms = at_most(STALL_MS, third) + op->thinks_ms;
 	http_submit(c->http, &op->call, delay_ms);
 }
 
@@ -312,7 +312,7 @@ static bool try_again(struct s3_op *op, const char *region)
 	enum http_fail f = op->call.fail;
 	enum retry_verdict v = retry_classify(f, op->status, op->code);
 
-	if (f == HTTP_TIMEOUT || f == HTTP_BROKEN || op->status >= 500)
+	if (f == HTTP_TIMEOUT || f == HTTP_BROKEN || op->status >= 500 || op->call.resent)
 		op->ambiguous = true;
 	switch (v) {
 	case RETRY_NO:
@@ -341,10 +341,8 @@ static bool accept(struct s3_op *op)
 		complete(op, 0);
 		return true;
 	}
-	if (op->out) {
-		op->out->len = op->out_start;
-		op->out->overflow = false;
-	}
+	if (op->out)
+		buf_cut(op->out, op->out_start);
 	if (op->err.code == ERR_AGAIN) {
 		op->ambiguous = true;
 		if (try_later(op, false))
@@ -441,7 +439,7 @@ void s3_start(struct s3_client *c, struct s3_op *op)
 	op->tries = 0;
 	op->err = (struct err)ERR_INIT;
 	op->started_ms = clock_mono_ms();
-	op->deadline_ms = op->started_ms + total + (int64_t)(op->moves / MOVES_PER_MS);
+	op->deadline_ms = op->started_ms + total;
 	op->out_start = op->out ? op->out->len : 0;
 	if (op->body_len)
 		hash_sha256_hex(op->body, op->body_len, op->hash);

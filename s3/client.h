@@ -5,8 +5,9 @@
  * are in s3/object.h and s3/multipart.h.
  *
  * An s3_op is one request with all its tries.  It is the caller's memory, its
- * strings and body live until it is done, and it is used once.  Its total time
- * is the client's timeout plus a second for each 32 KiB it has to move.
+ * strings and body live until it is done, and it is used once.  It is tried again
+ * until the client's timeout is over; a try that moves bytes may take a second
+ * longer for each 32 KiB of them.
  *
  * Messages name the operation and the key ("get app/head.json: 403 AccessDenied");
  * of an access key id they show the last four characters, of anything else
@@ -52,9 +53,10 @@ struct s3_op {
 	size_t nquery, nheaders;
 	const void *body;
 	size_t body_len;
-	struct buf *out; /* as in http_call */
-	uint64_t moves;	 /* bytes this request moves at the most, body and answer */
-	bool last_will;	 /* not ended by the stop token, for clearing up; keep it short */
+	struct buf *out;   /* as in http_call */
+	uint64_t moves;	   /* bytes this request moves at the most, body and answer */
+	int64_t thinks_ms; /* the server may work that long before it answers */
+	bool last_will;	   /* not ended by the stop token, for clearing up; keep it short */
 	int64_t timeout_ms; /* 0: the client's */
 	/* Judge a 2xx answer: 0 good; -1 with AGAIN: try again; -1 else: failed. */
 	int (*check)(struct s3_op *op, struct err *e);

@@ -110,6 +110,14 @@ static const struct known DENIED[] = {
 	{ NULL, "access_denied", "check the credentials (access key%s) and their policy" },
 };
 
+static bool is_denial(const char *code)
+{
+	for (const struct known *k = DENIED; k->code; k++)
+		if (strcmp(k->code, code) == 0)
+			return true;
+	return false;
+}
+
 static void denied(const struct s3_failure *f, struct err *e)
 {
 	const struct known *k = DENIED;
@@ -186,7 +194,7 @@ static void bad_answer(const struct s3_failure *f, struct err *e)
 	case RETRY_NO:
 		break;
 	}
-	if (op->status == 401 || op->status == 403)
+	if (op->status == 401 || op->status == 403 || is_denial(op->code))
 		denied(f, e);
 	else if (op->status == 404)
 		missing(f, e);

@@ -144,6 +144,19 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
+/* Libcurl sends again by itself when a kept connection closes before the answer. */
+static int on_send(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+	struct http_call *c = arg;
+
+	(void)ip;
+	(void)local_ip;
+	(void)port;
+	(void)local_port;
+	c->resent = ++c->sends > 1;
+	return CURL_PREREQFUNC_OK;
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct http_call *c = arg;
@@ -204,7 +217,7 @@ static void finish(struct http_call *c, enum http_fail fail)
 	if (fail == HTTP_CANCELED)
 		snprintf(c->why, sizeof(c->why), "canceled");
 	if (fail != HTTP_OK && c->out) {
-		c->out->len = c->out_start;
+		buf_cut(c->out, c->out_start);
 		c->out->overflow = false;
 	}
 	c->done(c);
@@ -263,6 +276,8 @@ static void set_options(const struct http *h, struct http_call *c, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, c->why);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, c);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_send);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, c);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, c);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
@@ -310,7 +325,8 @@ static void start(struct http *h, struct http_call *c)
 	c->easy = easy;
 	c->status = 0;
 	c->why[0] = 0;
-	c->overflow = false;
+	c->overflow = c->resent = false;
+	c->sends = 0;
 	c->out_start = c->out ? c->out->len : 0;
 	buf_reset(&c->headers_in);
 	buf_reset(&c->error_body);
@@ -403,14 +419,18 @@ static bool is_canceled(struct http *h, struct http_call *c)
 	return yes || stop_is_set(c->stop);
 }
 
-/* What was submitted since: started, or put in the line by time. */
-static void take_incoming(struct http *h)
+/* What was submitted since joins those that wait for their time; true if some are canceled already. */
+static bool take_incoming(struct http *h)
 {
+	bool cancels = false;
+
 	pthread_mutex_lock(&h->lock);
 	struct http_call *c = h->incoming;
 
 	h->incoming = NULL;
 	h->incoming_end = &h->incoming;
+	for (const struct http_call *i = c; i; i = i->next)
+		cancels = cancels || i->canceled || stop_is_set(i->stop);
 	pthread_mutex_unlock(&h->lock);
 	while (c) {
 		struct http_call *next = c->next;
@@ -420,6 +440,7 @@ static void take_incoming(struct http *h)
 		list_add(&h->waiting, c);
 		c = next;
 	}
+	return cancels;
 }
 
 static void end_canceled(struct http *h)
@@ -520,7 +541,7 @@ static void *loop(void *arg)
 
 	(void)prctl(PR_SET_NAME, "http");
 	for (;;) {
-		take_incoming(h);
+		cancels = take_incoming(h) || cancels;
 		pthread_mutex_lock(&h->lock);
 		bool quit = h->quit;
 

@@ -59,12 +59,14 @@ struct http_call {
 	struct buf headers_in;
 	struct buf error_body; /* of an answer that is not 2xx, cut at 64 KiB */
 	char why[256];	       /* one line about the failure */
+	bool resent; /* it went out twice: first on a kept connection that had died, or so it seemed */
 
 	/* The loop's. */
 	struct http_call *next, *prev;
 	void *easy, *list;
 	size_t out_start;
 	int64_t due_ms;
+	unsigned sends;
 	bool canceled, overflow;
 };
 

@@ -14,7 +14,8 @@
 #define PARTS_PER_SIZE 2000u
 #define IN_FLIGHT 3u
 #define ABORT_MS 5000
-#define COMPLETE_MOVES_MAX ((uint64_t)64 << 20)
+#define THINKS_MS_PER_MIB 20
+#define THINKS_MS_MAX 300000
 
 /* A buffer and the request that sends it. */
 struct part {
@@ -333,8 +334,9 @@ static int complete_upload(struct s3_upload *u, struct err *e)
 	c.op.body = body.p;
 	c.op.body_len = body.len;
 	/* Some servers put the parts together only now, at the speed of their disk. */
-	c.op.moves =
-		u->bytes / 16 < COMPLETE_MOVES_MAX ? u->bytes / 16 : COMPLETE_MOVES_MAX;
+	c.op.thinks_ms = (int64_t)(u->bytes >> 20) * THINKS_MS_PER_MIB;
+	if (c.op.thinks_ms > THINKS_MS_MAX)
+		c.op.thinks_ms = THINKS_MS_MAX;
 	s3_op_query(&c.op, "uploadId", u->upload_id);
 	s3_op_header(&c.op, "Content-Type", "application/xml");
 	if (put.if_absent)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define LIST_PAGES_MAX 100000
+#define COPY_THINKS_MS 120000 /* up to 5 GiB on the server's disks */
 
 void s3_info_from(const struct s3_op *op, struct s3_info *info)
 {
@@ -56,7 +57,7 @@ static void cut_to_range(struct buf *out, size_t start, uint64_t offset, uint64_
 		keep = (size_t)len;
 	if (keep)
 		memmove(out->p + start, out->p + start + skip, keep);
-	out->len = start + keep;
+	buf_cut(out, start + keep);
 }
 
 static int check_get(struct s3_op *op, struct err *e)
@@ -391,7 +392,7 @@ int s3_copy(struct s3_client *c, const char *from, const char *to, char *etag_ou
 					 .key = to,
 					 .out = &answer,
 					 .check = check_copy,
-					 .moves = 64 << 20 } };
+					 .thinks_ms = COPY_THINKS_MS } };
 
 	buf_addf(&source, "/%s/", s3_client_bucket(c));
 	text_uri_encode(&source, from, strlen(from), true);

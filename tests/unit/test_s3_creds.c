@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "s3/creds.h"
+#include "tests/unit/unit.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/walback-creds-XXXXXX";
+
+static int make_files(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	if (!mkdtemp(dir) || chdir(dir) < 0)
+		return -1;
+	return file_write_atomic("id", "AKIDFROMFILE\n", 13, 0600, false, &e) ||
+	       file_write_atomic("secret", "from file \r\n", 12, 0600, false, &e) ||
+	       file_write_atomic("empty", "\n", 1, 0600, false, &e);
+}
+
+static int remove_files(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	return chdir("/") || file_remove_tree(dir, &e);
+}
+
+static void found_in_the_environment(void **state)
+{
+	static const struct {
+		const char *env[6];
+		const char *id, *secret, *token;
+	} cases[] = {
+		{ { "AWS_ACCESS_KEY_ID=A", "AWS_SECRET_ACCESS_KEY=S", NULL },
+		  "A",
+		  "S",
+		  NULL },
+		{ { "AWS_ACCESS_KEY_ID=A", "AWS_SECRET_ACCESS_KEY=S", "AWS_SESSION_TOKEN=T",
+		    NULL },
+		  "A",
+		  "S",
+		  "T" },
+		{ { "AWS_ACCESS_KEY_ID=A", "AWS_SECRET_ACCESS_KEY=S",
+		    "LITESTREAM_ACCESS_KEY_ID=L", "LITESTREAM_SECRET_ACCESS_KEY=M",
+		    "AWS_SESSION_TOKEN=T", NULL },
+		  "L",
+		  "M",
+		  NULL },
+		{ { "LITESTREAM_ACCESS_KEY_ID_FILE=id",
+		    "LITESTREAM_SECRET_ACCESS_KEY_FILE=secret", NULL },
+		  "AKIDFROMFILE",
+		  "from file",
+		  NULL },
+		{ { "AWS_ACCESS_KEY_ID=A", "AWS_SECRET_ACCESS_KEY_FILE=secret", NULL },
+		  "A",
+		  "from file",
+		  NULL },
+		{ { "AWS_ACCESS_KEY_ID=A", "AWS_SECRET_ACCESS_KEY=direct",
+		    "AWS_SECRET_ACCESS_KEY_FILE=/nowhere", NULL },
+		  "A",
+		  "direct",
+		  NULL },
+		{ { "LITESTREAM_ACCESS_KEY_ID=", "AWS_ACCESS_KEY_ID=A",
+		    "AWS_SECRET_ACCESS_KEY=S", NULL },
+		  "A",
+		  "S",
+		  NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CLEANUP(s3_creds_free) struct s3_creds c;
+		struct err e = ERR_INIT;
+
+		if (s3_creds_from_env(&c, cases[i].env, &e) < 0)
+			fail_msg("%zu: %s", i, e.msg);
+		assert_string_equal(c.id, cases[i].id);
+		assert_string_equal(c.secret.p, cases[i].secret);
+		if (cases[i].token)
+			assert_string_equal(c.token.p, cases[i].token);
+		else
+			assert_null(c.token.p);
+	}
+}
+
+static void not_found_or_not_whole(void **state)
+{
+	static const struct {
+		const char *env[4];
+		const char *slug, *message, *hint;
+	} cases[] = {
+		{ { NULL },
+		  "no_credentials",
+		  "no credentials for S3",
+		  "set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY, or "
+		  "access-key-id "
+		  "and secret-access-key in the configuration" },
+		{ { "AWS_ACCESS_KEY_ID=A", NULL },
+		  "half_credentials",
+		  "half of the credentials is missing: an access key id without a secret "
+		  "access key",
+		  "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" },
+		{ { "LITESTREAM_SECRET_ACCESS_KEY=S", "AWS_ACCESS_KEY_ID=A", NULL },
+		  "half_credentials",
+		  "half of the credentials is missing: a secret access key without an "
+		  "access key id",
+		  "set both LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY" },
+		{ { "AWS_ACCESS_KEY_ID=A", "AWS_SECRET_ACCESS_KEY_FILE=empty", NULL },
+		  "half_credentials",
+		  "half of the credentials is missing: an access key id without a secret "
+		  "access key",
+		  "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" },
+		{ { "AWS_ACCESS_KEY_ID=A B", "AWS_SECRET_ACCESS_KEY=S", NULL },
+		  "bad_key_id",
+		  "the access key id holds a blank or a control character",
+		  "" },
+		{ { "AWS_ACCESS_KEY_ID_FILE=nothing/here", NULL },
+		  NULL,
+		  "AWS_ACCESS_KEY_ID_FILE: open nothing/here: No such file or directory",
+		  "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct s3_creds c;
+		struct err e = ERR_INIT;
+
+		assert_int_equal(s3_creds_from_env(&c, cases[i].env, &e), -1);
+		assert_int_equal(e.code, ERR_DENIED);
+		assert_string_equal(e.msg, cases[i].message);
+		assert_string_equal(e.hint, cases[i].hint);
+		if (cases[i].slug)
+			assert_string_equal(e.slug, cases[i].slug);
+		s3_creds_free(&c);
+	}
+}
+
+static void a_hint_shows_four_characters(void **state)
+{
+	char out[8];
+
+	(void)state;
+	s3_creds_hint("AKIAIOSFODNN7EXAMPLE", out);
+	assert_string_equal(out, "..MPLE");
+	s3_creds_hint("short", out);
+	assert_string_equal(out, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(found_in_the_environment),
+		cmocka_unit_test(not_found_or_not_whole),
+		cmocka_unit_test(a_hint_shows_four_characters),
+	};
+
+	return cmocka_run_group_tests(tests, make_files, remove_files);
+}
