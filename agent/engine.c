@@ -86,6 +86,7 @@ static struct engine *engine_alloc(const struct engine_options *o)
 				       .stop = g->stop,
 				       .version = o->version,
 				       .stop_if_different = o->stop_if_different,
+				       .adopt_local = o->adopt_local,
 				       .fatal = on_fatal,
 				       .fatal_arg = g };
 	return g;

@@ -22,6 +22,7 @@ struct engine_options {
 	const struct config *config; /* outlives the engine */
 	const char *version;
 	bool stop_if_different; /* another history in a replica: engine_failed, exit 16 */
+	bool adopt_local; /* another history in a replica: this database becomes its head, once */
 };
 
 /* Opens nothing of the databases or stores yet but locks and folders.  Errors of database_new. */

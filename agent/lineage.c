@@ -224,7 +224,7 @@ int lineage_decide(struct store *s, const struct lineage_facts *f, int64_t now_m
 		if (same < 0)
 			return -1;
 		p->record.reason = same ? REASON_CONTINUED : REASON_DIVERGED;
-		p->move_head = same;
+		p->move_head = same || f->adopt_local;
 		if (head_generation(c) && (tip.found || f->have_state))
 			fill_parent(p, c, &tip, f);
 	}

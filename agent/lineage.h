@@ -29,6 +29,7 @@ struct lineage_facts {
 	uint64_t session;
 	bool have_state;
 	struct state state;
+	bool adopt_local; /* another history moves head too: the person at the keyboard said so */
 };
 
 struct lineage_plan {

@@ -34,6 +34,7 @@ struct replica_env {
 	const struct stop *stop;
 	const char *version;
 	bool stop_if_different; /* another history in the store: fatal instead of a generation aside */
+	bool adopt_local; /* another history in the store at the first start: head moves to this database */
 	void (*fatal)(void *arg, const struct err *e); /* any thread */
 	void *fatal_arg;
 };

@@ -63,6 +63,7 @@ struct replica {
 
 	struct lineage_plan
 		plan; /* start_job's; read by REQUEST_BEGIN, while start_job waits */
+	bool adopted; /* adopt_local has served; start_job's */
 	int backoff_ms;
 	struct log_trouble start_trouble, upload_trouble;
 	int64_t last_snapshot_ms; /* clock_mono_ms */

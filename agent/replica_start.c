@@ -100,6 +100,7 @@ static int decide(struct replica *r, struct err *e)
 	f = r->facts;
 	f.have_state = state_get(r->state, &f.state);
 	pthread_mutex_unlock(&r->mu);
+	f.adopt_local = r->env->adopt_local && !r->adopted;
 	if (lineage_decide(r->store, &f, clock_wall_ms(), &r->plan, e) < 0)
 		return -1;
 	if (r->plan.kept_lz4)
@@ -109,6 +110,12 @@ static int decide(struct replica *r, struct err *e)
 			 LOGS("hint", "`compression: zst` ends that"));
 	if (!r->plan.differs[0])
 		return 0;
+	if (f.adopt_local) {
+		log_warn("another history is stored; this database becomes the current one",
+			 LOGS("db", r->db->path), LOGS("replica", r->rc->name),
+			 LOGS("reason", r->plan.differs));
+		return 0;
+	}
 	err_set(e, ERR_EXISTS, "%s: %s", r->db->path, r->plan.differs);
 	err_slug(e, "histories_differ");
 	err_hint(e, "look at both with `walback generations`; restore the stored one with "
@@ -158,6 +165,7 @@ static int new_generation(struct replica *r, unsigned epoch, struct err *e)
 	if (lineage_write_head(r->store, &r->plan, clock_wall_ms(), e) < 0)
 		return -1;
 	remember(r);
+	r->adopted = true;
 	log_info("generation begun", LOGS("db", r->db->path), LOGS("replica", r->rc->name),
 		 LOGS("generation", r->plan.record.generation),
 		 LOGS("reason", lineage_reason_name(r->plan.record.reason)));

@@ -79,6 +79,10 @@ struct restore_report {
 		sync_ms; /* fetch: until all is applied; sync: the final fsync */
 	struct sq_check_result check;
 
+	/* Exit 13: the newest state of `generation` that can be proven, for PLAN_POSITION. */
+	bool have_provable;
+	struct wal_pos provable;
+
 	char *warnings; /* lines, "" if none: replicas passed over, damage gone round, stray objects */
 	char *notes; /* lines: "the newest state is older than asked for", ... */
 };

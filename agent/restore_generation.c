@@ -412,5 +412,10 @@ int restore_generation(struct restoring *x, const struct replica_at_hand *r, str
 			break;
 	}
 	codec_trim();
-	return v.any ? restore_explain(r, t, &v.res, &v.why, e) : nothing_serves(r, t, e);
+	if (!v.any)
+		return nothing_serves(r, t, e);
+	memcpy(x->report->generation, g->id, sizeof(x->report->generation));
+	x->report->have_provable = v.res.have_state;
+	x->report->provable = v.res.end;
+	return restore_explain(r, t, &v.res, &v.why, e);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What agent/swap.c stands on: the names of one swap, its lock, its record and
- * the sum by which a file is known again.  For agent/swap.c alone.
+ * the sum by which a file is known again.
  */
 #ifndef AGENT_SWAP_RECORD_H
 #define AGENT_SWAP_RECORD_H

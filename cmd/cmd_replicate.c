@@ -36,8 +36,9 @@ struct replicate_args {
 static const struct opt opts[] = {
 	{ "exec", 0, OPT_STRING, AT(exec), "CMD",
 	  "run this command, and end when it ends" },
-	{ "if-different", 0, OPT_CHOICE, AT(if_different), "fork|stop",
-	  "a replica that holds another history: write a generation aside, or stop" },
+	{ "if-different", 0, OPT_CHOICE, AT(if_different), "fork|stop|adopt",
+	  "a replica that holds another history: write a generation aside, stop, or make "
+	  "this database its current one" },
 	{ "notify-fd", 0, OPT_U64, AT(notify_fd), "N",
 	  "tell a supervisor over this descriptor: ready, synced, beat" },
 	{ "stop-timeout", 0, OPT_DURATION, AT(stop_timeout_ms), "D",
@@ -216,6 +217,7 @@ static int replicate(struct loop *l, const struct config *c, struct err *e)
 
 	o.stop_if_different =
 		l->args->if_different && !strcmp(l->args->if_different, "stop");
+	o.adopt_local = l->args->if_different && !strcmp(l->args->if_different, "adopt");
 	l->exec = l->args->exec ? l->args->exec : c->exec;
 	l->signal_fd = open_signals(e);
 	if (l->signal_fd < 0)

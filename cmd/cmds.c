@@ -10,6 +10,7 @@
 
 /* clang-format off */
 const struct command *const cmds[] = {
+	&cmd_run,
 	&cmd_replicate,
 	&cmd_restore,
 	&cmd_generations,
@@ -19,6 +20,10 @@ const struct command *const cmds[] = {
 	&cmd_config,
 	&cmd_completion,
 	&cmd_version,
+	&cmd_internal_start,
+	&cmd_internal_dbcheck,
+	&cmd_internal_dbsum,
+	&cmd_internal_inuse,
 	NULL,
 };
 /* clang-format on */
