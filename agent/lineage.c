@@ -111,8 +111,11 @@ static int same_history(struct store *s, const struct catalog *c,
 	}
 	if (find_tip(s, g, tip, e) < 0)
 		return -1;
+	bool moved = f->have_state && !strcmp(f->state.next, g->id);
 	bool ours = f->have_state && !strcmp(f->state.generation, g->id);
 
+	if (moved) /* a crash came between head's write and the note of it; the id is ours alone */
+		return 1;
 	if (ours && tip->found && wal_pos_cmp(tip->end, f->state.acked) > 0 &&
 	    tip->session != f->state.session && tip->db_sum != f->db_sum) {
 		snprintf(why, 240,

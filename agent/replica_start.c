@@ -130,6 +130,21 @@ static int decide(struct replica *r, struct err *e)
 	return 0;
 }
 
+/* Before head moves: whichever it names after a crash, this database is of its history. */
+static int announce(struct replica *r, struct err *e)
+{
+	struct state s = { 0 };
+
+	pthread_mutex_lock(&r->mu);
+	if (!state_get(r->state, &s))
+		memcpy(s.generation, r->plan.record.generation, sizeof(s.generation));
+	memcpy(s.next, r->plan.record.generation, sizeof(s.next));
+	int rc = state_put(r->state, &s, true, e);
+
+	pthread_mutex_unlock(&r->mu);
+	return rc;
+}
+
 static void remember(struct replica *r)
 {
 	struct err e = ERR_INIT;
@@ -161,6 +176,8 @@ static int new_generation(struct replica *r, unsigned epoch, struct err *e)
 	zst = r->plan.record.compression == CODEC_ZST;
 	if ((zst ? snapshotter_fuzzy(r, epoch, &a, e)
 		 : snapshotter_from_copy(r, epoch, &a, e)) < 0)
+		return -1;
+	if (r->plan.move_head && announce(r, e) < 0)
 		return -1;
 	if (lineage_write_head(r->store, &r->plan, clock_wall_ms(), e) < 0)
 		return -1;

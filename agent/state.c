@@ -52,7 +52,11 @@ static int parse(const void *p, size_t n, struct state *out, uint64_t *seq)
 	    parse_hex(o, "db_sum", &out->db_sum) == 0 &&
 	    parse_hex(o, "session", &out->session) == 0 &&
 	    json_i64(o, "time_ms", &out->time_ms) == 0) {
+		const char *next = json_str(o, "next");
+
 		memcpy(out->generation, gen, sizeof(out->generation));
+		if (next && layout_generation_ok(next))
+			memcpy(out->next, next, sizeof(out->next));
 		out->acked.index = (uint32_t)index;
 		rc = 0;
 	}
@@ -124,6 +128,8 @@ int state_put(struct state_file *f, const struct state *s, bool sync, struct err
 	json_open(&j, NULL, '{');
 	json_put_u64(&j, "seq", f->seq + 1);
 	json_put_str(&j, "generation", s->generation);
+	if (s->next[0])
+		json_put_str(&j, "next", s->next);
 	json_put_u64(&j, "index", s->acked.index);
 	json_put_u64(&j, "offset", s->acked.offset);
 	json_put_hex(&j, "db_sum", s->db_sum, 16);

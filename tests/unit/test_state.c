@@ -118,6 +118,22 @@ static void a_damaged_newer_slot_leaves_the_older_one(void **state)
 	state_close(f);
 }
 
+static void the_generation_that_head_moves_to_is_kept(void **state)
+{
+	struct state_file *f = reopen(NULL);
+	struct state s = sample(1), got;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	memcpy(s.next, "fedcba9876543210", sizeof(s.next));
+	assert_int_equal(state_put(f, &s, true, &e), 0);
+	f = reopen(f);
+	assert_true(state_get(f, &got));
+	assert_string_equal(got.generation, "0123456789abcdef");
+	assert_string_equal(got.next, "fedcba9876543210");
+	state_close(f);
+}
+
 static void a_torn_file_is_no_error(void **state)
 {
 	struct state_file *f = reopen(NULL);
@@ -141,6 +157,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_newest_write_is_found_again, begin,
 						end),
 		cmocka_unit_test_setup_teardown(a_damaged_newer_slot_leaves_the_older_one,
+						begin, end),
+		cmocka_unit_test_setup_teardown(the_generation_that_head_moves_to_is_kept,
 						begin, end),
 		cmocka_unit_test_setup_teardown(a_torn_file_is_no_error, begin, end),
 	};
