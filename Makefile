@@ -202,6 +202,6 @@ clean:
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check unit-build asan tsan fuzz fuzz-build fuzz-run lint format install clean \
+.PHONY: all check unit-build asan tsan fuzz fuzz-build fuzz-run lint format completion install clean \
 	check-it it-build coverage coverage-run test nightly demo bench FORCE
 -include $(OBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d) $(ITBIN:=.d)

@@ -5,10 +5,21 @@ _walback() {
 	local opts='' words='' kind=''
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W "restore generations snapshots wal databases config completion version help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "replicate restore generations snapshots wal databases config completion version help" -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
+	replicate)
+		opts="-exec -if-different -notify-fd -stop-timeout -config -no-expand-env -quiet -q -v -log-level -help -h"
+		case $prev in
+		-exec | --exec) kind=files ;;
+		-if-different | --if-different) words="fork stop"; kind=words ;;
+		-notify-fd | --notify-fd) kind=none ;;
+		-stop-timeout | --stop-timeout) kind=none ;;
+		-config | --config) kind=files ;;
+		-log-level | --log-level) words="debug info warn error"; kind=words ;;
+		esac
+		;;
 	restore)
 		opts="-output -o -replica -generation -timestamp -index -position -if-db-not-exists -if-replica-exists -integrity-check -parallelism -dry-run -force -perm -owner -config -no-expand-env -json -quiet -q -v -log-level -help -h"
 		case $prev in
@@ -78,7 +89,7 @@ _walback() {
 		-log-level | --log-level) words="debug info warn error"; kind=words ;;
 		esac
 		;;
-	help) words="restore generations snapshots wal databases config completion version help"; kind=words ;;
+	help) words="replicate restore generations snapshots wal databases config completion version help"; kind=words ;;
 	esac
 	case $kind in
 	words) mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur") ;;

@@ -184,6 +184,7 @@ def test_completion_offers_commands_options_and_words(tmp_path, monkeypatch):
     assert complete(['walback', 'config', '-config', 'so']) == ['some.db']
 
 
+@pytest.mark.timing
 def test_version_costs_no_more_than_starting_the_libraries(tmp_path):
     """Within 1 ms of an empty program that is linked to the same libraries (the best tenth
     of 50 pairs: the machine is shared)."""
