@@ -169,45 +169,59 @@ static int restore_any(const struct boot_request *r, struct facts *f,
 	}
 }
 
-/* With --accept-loss and nothing local to lose: as far as the chain can be proven. */
+static int in_place(const struct boot_request *r, const struct restore_report *rep,
+		    const struct startup_decision *d, struct err *e)
+{
+	if (put_in_place(r, rep, d->action == STARTUP_ADOPT_REPLICA, e) < 0) {
+		log_warn(LINE_NO_BACKUP, LOGS("db", r->db->path), LOGE(e));
+		return -1;
+	}
+	say_restored(r, rep);
+	return 0;
+}
+
+/* As far as the chain of that replica can be proven; rep says how far that is. */
 static int restore_older(const struct boot_request *r, struct facts *f,
-			 const struct facts_ops *ops, struct restore_report *rep,
-			 struct err *e)
+			 const struct facts_ops *ops, const struct startup_decision *d,
+			 struct restore_report *rep, struct err *e)
 {
 	struct plan_target t = { .kind = PLAN_POSITION, .pos = rep->provable };
 
-	if (f->file.state != DB_ABSENT || !r->options.accept_loss ||
-	    e->exit != EXIT_DAMAGED || !rep->have_provable)
-		return -1;
-	log_warn("restoring the newest provable moment", LOGS("db", r->db->path), LOGE(e));
+	log_warn("start-up", LOGS("db", r->db->path), LOGS("reason", d->reason), LOGE(e));
 	memcpy(t.generation, rep->generation, sizeof(t.generation));
 	*e = (struct err)ERR_INIT;
-	return restore_from(r, &f->replicas[f->chosen], ops, &t, rep, e);
+	if (restore_from(r, &f->replicas[f->chosen], ops, &t, rep, e) < 0) {
+		log_warn(LINE_NO_BACKUP, LOGS("db", r->db->path), LOGE(e));
+		return -1;
+	}
+	return in_place(r, rep, d, e);
 }
 
+/* A plan cannot show all damage: what a restore finds out is a fact too, and decides again. */
 static int restore(const struct boot_request *r, struct facts *f,
 		   const struct facts_ops *ops, const struct startup_decision *d,
 		   struct err *e)
 {
 	CLEANUP(restore_report_free) struct restore_report rep = { .temp_fd = -1 };
-	int rc;
+	struct startup_facts now = { .file = f->file.state, .history = f->history };
+	struct startup_decision again;
 
 	log_warn(LINE_REQUIRED, LOGS("db", r->db->path),
 		 LOGS("state", db_state_name(f->file.state)),
 		 LOGS("finding", f->file.message[0] ? f->file.message : NULL),
 		 LOGS("replica", f->replicas[f->chosen].rc->name),
 		 LOGS("reason", d->reason));
-	rc = restore_any(r, f, ops, &rep, e);
-	if (rc < 0)
-		rc = restore_older(r, f, ops, &rep, e);
-	if (rc == 0)
-		rc = put_in_place(r, &rep, d->action == STARTUP_ADOPT_REPLICA, e);
-	if (rc < 0) {
-		log_warn(LINE_NO_BACKUP, LOGS("db", r->db->path), LOGE(e));
-		return -1;
-	}
-	say_restored(r, &rep);
-	return 0;
+	if (restore_any(r, f, ops, &rep, e) == 0)
+		return in_place(r, &rep, d, e);
+	now.backup = f->backup = f->replicas[f->chosen].fact.state;
+	startup_decide(&again, &now, &r->options);
+	if (again.action == STARTUP_RESTORE_OLDER && rep.have_provable)
+		return restore_older(r, f, ops, &again, &rep, e);
+	if (again.action == STARTUP_STOP && e->code != ERR_CANCELED &&
+	    again.exit == exit_from_err(e))
+		return stop_with(r, f, &again, e);
+	log_warn(LINE_NO_BACKUP, LOGS("db", r->db->path), LOGE(e));
+	return -1;
 }
 
 static int act(const struct boot_request *r, struct facts *f, const struct facts_ops *ops,
