@@ -4,7 +4,6 @@
 #include "tests/unit/unit.h"
 #include "wal/apply.h"
 #include "wal/dbhdr.h"
-#include "wal/pageset.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -448,46 +447,128 @@ static void a_full_disk_is_an_error_with_the_name(void **state)
 	end(&r);
 }
 
-static void page_sets_find_their_runs(void **state)
+static void limit_files(uint64_t bytes)
 {
-	struct pageset s = { 0 };
-	struct err e = ERR_INIT;
-	static const uint32_t in[] = { 1, 2, 3, 64, 65, 32767, 32768, 32769, 4294967294U };
-	uint32_t after = 0;
+	struct rlimit l;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
+	l.rlim_cur = bytes ? bytes : l.rlim_max;
+	signal(SIGXFSZ, bytes ? SIG_IGN : SIG_DFL);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+static void a_run_of_pages_cut_short_by_the_disk_is_an_error(void **state)
+{
+	static struct rig r;
 
 	(void)state;
-	assert_true(pageset_empty(&s));
-	assert_int_equal(pageset_count(&s, 1, UINT32_MAX), 0);
-	for (size_t i = 0; i < sizeof in / sizeof *in; i++)
-		assert_int_equal(pageset_add(&s, in[i], &e), 0);
-	assert_false(pageset_empty(&s));
-	assert_int_equal(pageset_count(&s, 1, UINT32_MAX), 9);
-	assert_int_equal(pageset_count(&s, 3, 65), 3);
-	assert_int_equal(pageset_run(&s, &after, UINT32_MAX, 2), 2);
-	assert_int_equal(after, 1);
-	after = 2;
-	assert_int_equal(pageset_run(&s, &after, UINT32_MAX, 9), 1);
-	assert_int_equal(after, 3);
-	assert_int_equal(pageset_run(&s, &after, UINT32_MAX, 9), 2);
-	assert_int_equal(after, 64);
-	after = 65;
-	assert_int_equal(pageset_run(&s, &after, 32768, 9), 2);
-	assert_int_equal(after, 32767);
-	after = 32769;
-	assert_int_equal(pageset_run(&s, &after, UINT32_MAX, 9), 1);
-	assert_int_equal(after, 4294967294U);
-	assert_int_equal(pageset_run(&s, &after, UINT32_MAX, 9), 0);
-	pageset_clear(&s);
-	assert_true(pageset_empty(&s));
-	int r = 0;
-	uint32_t n = 0;
+	begin(&r, 4096);
+	image(&r, 2, 4096);
+	for (uint32_t i = 5; i < 15; i++)
+		frame(&r, i, 1, 0);
+	limit_files(10 * 4096 + 100); /* the write stops inside page 11 */
+	int ret = apply_frame(r.a, 15, 15, page(&r, 15, 1), false, &r.e);
 
-	for (; n < 131072 && !r; n++)
-		r = pageset_add(&s, n * 32768 + 5, &e);
-	assert_int_equal(r, -1);
-	assert_int_equal(n, (16 << 10) + 1);
-	assert_string_equal(e.msg, "the pages of a transaction lie too far apart");
-	pageset_clear(&s);
+	limit_files(0);
+	assert_int_equal(ret, -1);
+	assert_string_equal(r.e.msg, "write out.db: File too large");
+	expect_page(&r, 10, 1);
+	end(&r);
+}
+
+static void an_image_that_does_not_fit_is_an_error(void **state)
+{
+	static struct rig r;
+
+	(void)state;
+	begin(&r, 4096);
+	limit_files(4096);
+	int first = apply_image(r.a, page(&r, 1, 0), 4096, &r.e),
+	    second = apply_image(r.a, page(&r, 2, 0), 4096, &r.e);
+
+	limit_files(0);
+	assert_int_equal(first, 0);
+	assert_int_equal(second, -1);
+	assert_non_null(strstr(r.e.msg, "out.db"));
+	end(&r);
+	begin(&r, 4096);
+	assert_int_equal(apply_image(r.a, page(&r, 1, 0), 4096, &r.e), 0);
+	limit_files(100);
+	assert_int_equal(apply_image_end(r.a, &r.e), 0); /* it has that size already */
+	int ret = apply_frame(r.a, 1, 9, page(&r, 1, 1), false, &r.e);
+
+	limit_files(0);
+	assert_int_equal(ret, -1);
+	end(&r);
+}
+
+static void sums_that_find_no_room_are_an_error(void **state)
+{
+	static struct rig r;
+
+	(void)state;
+	begin(&r, 512);
+	image(&r, 2, 512);
+	limit_files(512 * 1024); /* the map of two million pages wants 16 MB */
+	int ret = apply_frame(r.a, 1, 2000000, page(&r, 1, 1), false, &r.e);
+
+	limit_files(0);
+	assert_int_equal(ret, -1);
+	assert_string_equal(r.e.msg, "the temporary page map: File too large");
+	end(&r);
+	/* A commit that cuts the map's database fails where its size cannot be set. */
+	begin(&r, 512);
+	image(&r, 2, 512);
+	close(r.fd);
+	r.fd = open(r.path, O_RDONLY | O_CLOEXEC);
+	ret = apply_frame(r.a, 2, 1, page(&r, 2, 1), false, &r.e);
+	assert_int_equal(ret, -1);
+	assert_non_null(strstr(r.e.msg, "out.db: set its size to 512"));
+	end(&r);
+	apply_destroy(NULL);
+}
+
+static void a_large_transaction_that_does_not_fit_is_an_error(void **state)
+{
+	static struct rig r;
+
+	(void)state;
+	begin(&r, 65536);
+	image(&r, 1, 65536);
+	for (uint32_t i = 1; i < 100; i++)
+		frame(&r, i, 1, 0);
+	limit_files(70 * 65536);
+	int ret = apply_frame(r.a, 1, 99, page(&r, 1, 2), false, &r.e);
+
+	limit_files(0);
+	assert_int_equal(ret, -1);
+	end(&r);
+	/* What the spill file lost is found when it is read back. */
+	begin(&r, 65536);
+	image(&r, 1, 65536);
+	for (uint32_t i = 1; i < 100; i++)
+		frame(&r, i, 1, 0);
+	close(r.fd);
+	r.fd = open(r.path, O_RDONLY | O_CLOEXEC);
+	ret = apply_frame(r.a, 1, 99, page(&r, 1, 2), false, &r.e);
+	assert_int_equal(ret, -1);
+	assert_non_null(strstr(r.e.msg, "out.db"));
+	end(&r);
+}
+
+static void pages_too_far_apart_are_an_error(void **state)
+{
+	static struct rig r;
+	int ret = 0;
+
+	(void)state;
+	begin(&r, 512);
+	image(&r, 1, 512);
+	for (uint32_t i = 0; i < 131071 && !ret; i++)
+		ret = apply_frame(r.a, i * 32768 + 7, 0, page(&r, 7, 1), false, &r.e);
+	assert_int_equal(ret, -1);
+	assert_true(r.e.code == ERR_CORRUPT || r.e.code == ERR_IO);
+	end(&r);
 }
 
 int main(void)
@@ -505,7 +586,11 @@ int main(void)
 		cmocka_unit_test(the_lock_page_is_always_zeros),
 		cmocka_unit_test(an_image_over_1_gib_has_a_hole_for_the_lock_page),
 		cmocka_unit_test(a_full_disk_is_an_error_with_the_name),
-		cmocka_unit_test(page_sets_find_their_runs),
+		cmocka_unit_test(a_run_of_pages_cut_short_by_the_disk_is_an_error),
+		cmocka_unit_test(an_image_that_does_not_fit_is_an_error),
+		cmocka_unit_test(sums_that_find_no_room_are_an_error),
+		cmocka_unit_test(a_large_transaction_that_does_not_fit_is_an_error),
+		cmocka_unit_test(pages_too_far_apart_are_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
