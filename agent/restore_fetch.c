@@ -49,13 +49,15 @@ static void list_pieces(struct reading *j, size_t nobjects)
 
 int reading_next_piece(struct reading *j, struct wal_pos at, struct err *e)
 {
+	bool image = j->next_piece < j->snapshot_pieces;
 	const struct store_piece *p = &j->pieces[j->next_piece++];
 	struct err le = ERR_INIT;
 	int r;
 
 	if (stop_check(j->job->stop, e) < 0)
 		return -1;
-	r = j->job->store->ops->fetch_next(j->fetch, &j->bytes, &le);
+	r = j->job->store->ops->fetch_next(image ? j->image_fetch : j->fetch, &j->bytes,
+					   &le);
 	if (r == 1 && j->bytes.len == p->expect) {
 		j->out->stored_bytes += j->bytes.len;
 		progress_add(j->job->progress, j->bytes.len);
@@ -103,13 +105,20 @@ int reading_trailer(struct reading *j, const struct cat_object *o, const char *k
 
 void reading_open(struct reading *j, size_t nobjects)
 {
+	const struct store_ops *ops = j->job->store->ops;
+	unsigned window = j->job->parallelism, few = window < 4 ? window : window / 4;
+
 	list_pieces(j, nobjects);
-	j->fetch = j->job->store->ops->fetch_begin(j->job->store, j->pieces, j->npieces,
-						   j->job->parallelism, WINDOW_BYTES);
+	j->snapshot_pieces = reading_pieces(reading_object(j, 0)->size);
+	j->image_fetch = ops->fetch_begin(j->job->store, j->pieces, j->snapshot_pieces, few,
+					  WINDOW_BYTES);
+	j->fetch = ops->fetch_begin(j->job->store, j->pieces + j->snapshot_pieces,
+				    j->npieces - j->snapshot_pieces, window, WINDOW_BYTES);
 }
 
 void reading_close(struct reading *j, size_t nobjects)
 {
+	j->job->store->ops->fetch_end(j->image_fetch);
 	j->job->store->ops->fetch_end(j->fetch);
 	for (size_t i = 0; i < nobjects; i++)
 		free(j->keys[i]);

@@ -13,8 +13,8 @@
 #include "wal/trailer.h"
 
 enum {
-	PIECE_BYTES = 8 << 20,	 /* larger objects are fetched in ranges of this size */
-	WINDOW_BYTES = 32 << 20, /* fetched and not looked at yet */
+	PIECE_BYTES = 4 << 20,	 /* larger objects are fetched in ranges of this size */
+	WINDOW_BYTES = 12 << 20, /* fetched and not looked at yet */
 };
 
 /* Lives for one chain_read. */
@@ -25,8 +25,9 @@ struct reading {
 
 	struct store_piece *pieces;
 	char **keys; /* of the snapshot, then of each segment */
-	size_t npieces, next_piece;
-	struct store_fetch *fetch;
+	size_t npieces, next_piece, snapshot_pieces;
+	/* The snapshot and the segments come side by side: a tree of many small segments is all latency. */
+	struct store_fetch *image_fetch, *fetch;
 	struct buf bytes; /* the piece at hand */
 
 	uint8_t first[DBHDR_SIZE]; /* of the image, until the page size is known */

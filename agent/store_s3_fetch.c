@@ -16,8 +16,9 @@
 #include <string.h>
 
 #define WINDOW_MAX 512u
-#define SLOTS_PER_WINDOW 4u
-#define KEEP_BYTES ((size_t)256 << 10)
+/* Small pieces wait in number: those behind a large one are fetched while it comes. */
+#define SLOTS_PER_WINDOW 24u
+#define KEEP_BYTES ((size_t)16 << 10)
 #define UNKNOWN_EXPECT ((uint64_t)64 << 20)
 
 struct slot {
