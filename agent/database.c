@@ -383,11 +383,12 @@ void database_destroy(struct database *d)
 {
 	if (!d)
 		return;
-	watch_remove(d->watch, d->entry);
 	/* The replicas' jobs may wait for an answer of ours: they give up when told that it is over. */
 	for (size_t i = 0; i < d->nreplicas; i++)
 		replica_cancel(d->replicas[i]);
 	destroy_job(d);
+	/* Not before: the job arms its entry. */
+	watch_remove(d->watch, d->entry);
 	for (size_t i = 0; i < d->nreplicas; i++)
 		replica_destroy(d->replicas[i]);
 	capture_close(d->cap);

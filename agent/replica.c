@@ -48,10 +48,11 @@ void replica_destroy(struct replica *r)
 	if (!r)
 		return;
 	replica_lost(r);
-	if (r->start_job)
-		job_destroy(r->start_job);
-	if (r->upload_job)
-		job_destroy(r->upload_job);
+	/* Either may wake the other. */
+	job_leave(r->start_job);
+	job_leave(r->upload_job);
+	job_destroy(r->start_job);
+	job_destroy(r->upload_job);
 	outbox_destroy(r->doomed);
 	outbox_destroy(r->out);
 	store_close(r->store);

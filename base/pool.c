@@ -285,6 +285,10 @@ struct job *job_new(struct pool *p, void (*fn)(void *arg), void *arg)
 static void leave_pool(struct pool *p, struct job *j)
 {
 	pthread_mutex_lock(&p->lock);
+	if (j->leaving) {
+		pthread_mutex_unlock(&p->lock);
+		return;
+	}
 	j->leaving = true;
 	j->again = false;
 	heap_remove(p, j);
@@ -300,12 +304,15 @@ static void leave_pool(struct pool *p, struct job *j)
 	pthread_mutex_unlock(&p->lock);
 }
 
+void job_leave(struct job *j)
+{
+	if (j && j->pool)
+		leave_pool(j->pool, j);
+}
+
 void job_destroy(struct job *j)
 {
-	if (!j)
-		return;
-	if (j->pool)
-		leave_pool(j->pool, j);
+	job_leave(j);
 	free(j);
 }
 

@@ -20,7 +20,10 @@ void pool_destroy(struct pool *p);
 
 /* fn runs on a worker.  The job belongs to the caller; nothing runs before the first wake. */
 struct job *job_new(struct pool *p, void (*fn)(void *arg), void *arg);
-/* Waits until it is not running, then frees; must not be called from its own fn. */
+/* Waits until it is not running; from then on it never runs and waking it does nothing.  For jobs that wake
+ * each other: all leave before the first is destroyed. */
+void job_leave(struct job *j);
+/* job_leave, then frees; must not be called from its own fn. */
 void job_destroy(struct job *j);
 void job_wake(struct job *j); /* run soon; any thread */
 void job_wake_at(

@@ -263,6 +263,28 @@ static void destroying_a_job_waits_until_it_is_not_running(void **state)
 	stop_destroy(p.started);
 }
 
+static void a_job_that_left_is_woken_in_vain(void **state)
+{
+	struct probe p = { .busy_ms = 30 };
+	struct pool *pool = pool_new("test", 2);
+	struct job *j = job_new(pool, probe_run, &p);
+
+	(void)state;
+	job_wake(j);
+	while (!p.inside)
+		clock_sleep_ms(1);
+	job_wake(j);
+	job_leave(j);
+	assert_int_equal(p.runs, 1);
+	job_leave(j);
+	job_wake(j);
+	job_wake_at(j, clock_mono_ms());
+	clock_sleep_ms(20);
+	assert_int_equal(p.runs, 1);
+	job_destroy(j);
+	pool_destroy(pool);
+}
+
 static void destroying_the_pool_waits_for_running_jobs_and_drops_the_rest(void **state)
 {
 	struct probe p = { .started = stop_new(), .busy_ms = 30 }, waiting = { 0 };
@@ -400,6 +422,7 @@ int main(void)
 		cmocka_unit_test(a_timer_fires_while_every_other_worker_is_busy),
 		cmocka_unit_test(many_timers_fire_in_order),
 		cmocka_unit_test(destroying_a_job_waits_until_it_is_not_running),
+		cmocka_unit_test(a_job_that_left_is_woken_in_vain),
 		cmocka_unit_test(
 			destroying_the_pool_waits_for_running_jobs_and_drops_the_rest),
 		cmocka_unit_test(workers_are_named_and_take_no_signals),
