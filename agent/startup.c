@@ -56,7 +56,7 @@ static const struct row table[] = {
 	       "touched",
 	       "look at the file; --replace-unreadable treats it as corrupt") },
 	{ ANY, BIT(BACKUP_AMBIGUOUS), ANY, WANT_NOTHING,
-	  STOP(EXIT_DIFFER, "head_stale", "has two histories in the replica",
+	  STOP(EXIT_DIFFER, "stale_head", "has two histories in the replica",
 	       "walback generations shows both; restore one with -generation") },
 
 	/* Absent, or zero bytes. */
@@ -126,7 +126,7 @@ static const struct row table[] = {
 		  "is not what the replica has: it is replaced by the "
 		  "replica's, as --adopt replica says") },
 	{ BIT(DB_INTACT), BIT(BACKUP_EXISTS), ANY, WANT_NOTHING,
-	  STOP(EXIT_DIFFER, "history_differs",
+	  STOP(EXIT_DIFFER, "histories_differ",
 	       "is intact, but it is not the database that the replica has",
 	       "--adopt replica keeps the local file aside and restores; --adopt local "
 	       "goes on "

@@ -19,7 +19,8 @@
 #include <string.h>
 
 #define READY_TIMEOUT_MS 120000 /* the agent's reader waits for no network */
-#define AGENT_LAST_WORDS_MS 500 /* to log what did not make it, before it is killed */
+#define AGENT_LAST_WORDS_MS \
+	INT64_C(500) /* to log what did not make it, before it is killed */
 #define AGENT_WORDS_MAX 24
 
 struct run_args {
@@ -58,16 +59,17 @@ static const struct opt opts[] = {
 	{ "wait-for-sync", 0, OPT_DURATION, AT(wait_sync_ms), "D",
 	  "start the app once everything is in the store; not within D: stop (11)" },
 	{ "stop-timeout", 0, OPT_DURATION, AT(stop_timeout_ms), "D",
-	  "time for the app to end and for the last sync, in all (default 9s)" },
+	  "time for the app to end and for the last sync, in all (else shutdown-timeout: "
+	  "9s)" },
 	{ "heartbeat-timeout", 0, OPT_DURATION, AT(heartbeat_timeout_ms), "D",
 	  "an agent silent for that long is killed and started again (default 30s)" },
 	{ .name = NULL },
 };
 
-#define DEFAULTS                                                     \
-	{                                                            \
-		.check_timeout_ms = 300000, .stop_timeout_ms = 9000, \
-		.heartbeat_timeout_ms = 30000                        \
+#define DEFAULTS                                                   \
+	{                                                          \
+		.check_timeout_ms = 300000, .stop_timeout_ms = -1, \
+		.heartbeat_timeout_ms = 30000                      \
 	}
 
 static struct config *load(const struct run_args *a, struct err *e)
@@ -184,12 +186,12 @@ static void add_starts(struct words *w, const struct config *c, char *const *opt
 	}
 }
 
-static void add_agent(struct words *w, const struct run_args *a)
+static void add_agent(struct words *w, const struct run_args *a, int64_t stop_timeout_ms)
 {
 	const struct common_args *c = &a->common;
-	int64_t stop_ms = a->stop_timeout_ms > 2 * AGENT_LAST_WORDS_MS
-				  ? a->stop_timeout_ms - AGENT_LAST_WORDS_MS
-				  : a->stop_timeout_ms;
+	int64_t stop_ms = stop_timeout_ms > 2 * AGENT_LAST_WORDS_MS
+				  ? stop_timeout_ms - AGENT_LAST_WORDS_MS
+				  : stop_timeout_ms;
 	size_t n = 0;
 
 	w->stop_ms = mem_fmt("%" PRId64 "ms", stop_ms);
@@ -237,8 +239,9 @@ static const char *const *find_app(struct words *w, const struct run_args *a,
 
 static int check_args(const struct run_args *a, struct err *e)
 {
-	if (a->stop_timeout_ms <= 0 || a->heartbeat_timeout_ms <= 0 ||
-	    a->check_timeout_ms <= 0 || a->store_wait_ms < 0 || a->wait_sync_ms < 0)
+	if (a->stop_timeout_ms == 0 || a->stop_timeout_ms < -1 ||
+	    a->heartbeat_timeout_ms <= 0 || a->check_timeout_ms <= 0 ||
+	    a->store_wait_ms < 0 || a->wait_sync_ms < 0)
 		return err_set(e, ERR_USAGE, "run: a time-out must be positive");
 	return 0;
 }
@@ -248,16 +251,17 @@ static int supervise(const struct run_args *a, char *const *options, size_t nopt
 {
 	CLEANUP(config_freep) struct config *c = load(a, e);
 	CLEANUP(free_words) struct words w = { 0 };
-	struct supervise_options o = { .stop_timeout_ms = a->stop_timeout_ms,
-				       .beat_timeout_ms = a->heartbeat_timeout_ms,
+	struct supervise_options o = { .beat_timeout_ms = a->heartbeat_timeout_ms,
 				       .ready_timeout_ms = READY_TIMEOUT_MS,
 				       .wait_sync_ms = a->wait_sync_ms };
 
 	if (!c || check_args(a, e) < 0 || !(o.app = find_app(&w, a, c, e)))
 		return -1;
+	o.stop_timeout_ms =
+		a->stop_timeout_ms > 0 ? a->stop_timeout_ms : c->shutdown_timeout_ms;
 	w.self = proc_self();
 	add_starts(&w, c, options, noptions);
-	add_agent(&w, a);
+	add_agent(&w, a, o.stop_timeout_ms);
 	o.starts = (const char *const *const *)w.starts;
 	o.nstarts = w.nstarts;
 	o.agent = w.agent;

@@ -5,15 +5,32 @@ _walback() {
 	local opts='' words='' kind=''
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W "replicate restore generations snapshots wal databases config completion version help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "run replicate restore generations snapshots wal databases config completion version help" -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
+	run)
+		opts="-db -replica-url -require-backup -accept-loss -offline -replace-unreadable -adopt -integrity-check -integrity-timeout -store-wait -wait-for-sync -stop-timeout -heartbeat-timeout -config -no-expand-env -quiet -q -v -log-level -help -h"
+		case $prev in
+		-db | --db) kind=files ;;
+		-replica-url | --replica-url) kind=files ;;
+		-offline | --offline) words="ok start-empty stop"; kind=words ;;
+		-adopt | --adopt) words="local replica"; kind=words ;;
+		-integrity-check | --integrity-check) words="none quick full"; kind=words ;;
+		-integrity-timeout | --integrity-timeout) kind=none ;;
+		-store-wait | --store-wait) kind=none ;;
+		-wait-for-sync | --wait-for-sync) kind=none ;;
+		-stop-timeout | --stop-timeout) kind=none ;;
+		-heartbeat-timeout | --heartbeat-timeout) kind=none ;;
+		-config | --config) kind=files ;;
+		-log-level | --log-level) words="debug info warn error"; kind=words ;;
+		esac
+		;;
 	replicate)
 		opts="-exec -if-different -notify-fd -stop-timeout -config -no-expand-env -quiet -q -v -log-level -help -h"
 		case $prev in
 		-exec | --exec) kind=files ;;
-		-if-different | --if-different) words="fork stop"; kind=words ;;
+		-if-different | --if-different) words="fork stop adopt"; kind=words ;;
 		-notify-fd | --notify-fd) kind=none ;;
 		-stop-timeout | --stop-timeout) kind=none ;;
 		-config | --config) kind=files ;;
@@ -89,7 +106,7 @@ _walback() {
 		-log-level | --log-level) words="debug info warn error"; kind=words ;;
 		esac
 		;;
-	help) words="replicate restore generations snapshots wal databases config completion version help"; kind=words ;;
+	help) words="run replicate restore generations snapshots wal databases config completion version help"; kind=words ;;
 	esac
 	case $kind in
 	words) mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur") ;;

@@ -350,7 +350,7 @@ def test_a_foreign_database_stops_and_either_can_be_adopted(box):
     box.fill()
     box.lose()
     sqlite.create(box.db, rows=30, seed=9)
-    untouched(box, lambda: stops(box.run(), 16, 'code=history_differs', '--adopt'))
+    untouched(box, lambda: stops(box.run(), 16, 'code=histories_differ', '--adopt'))
     starts(box.run('--adopt', 'replica'), RESTORED, 'adopt replica')
     assert len(box.rows()) == 5
     (kept,) = box.quarantined('replaced')
