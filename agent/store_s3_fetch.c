@@ -149,7 +149,7 @@ struct store_fetch *store_s3_fetch_begin(struct store *s, const struct store_pie
 	f->n = n;
 	f->window = window == 0 ? 1 : window < WINDOW_MAX ? window : WINDOW_MAX;
 	f->max_bytes = max_bytes;
-	f->nslots = f->window * SLOTS_PER_WINDOW;
+	f->nslots = (size_t)f->window * SLOTS_PER_WINDOW;
 	f->slot = mem_array(f->nslots, sizeof(*f->slot));
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->came, NULL);

@@ -163,7 +163,7 @@ static int custom(struct s3_endpoint *out, const struct s3_endpoint_options *o,
 		return err_set(
 			e, ERR_USAGE,
 			"a dual-stack host is AWS's own; it cannot go with an endpoint");
-	if (split_endpoint(o->endpoint, &p, e) < 0)
+	if (split_endpoint(o->endpoint, &p, e) < 0 || !p.scheme || !p.authority || !p.path)
 		return -1;
 	if (check_authority(p.authority, &host, &port) < 0)
 		return bad_endpoint(o->endpoint, "no valid host", e);

@@ -6,13 +6,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <string.h>
 
 #define PART_MIN ((size_t)5 << 20)
 #define PARTS_MAX 10000u
 #define PARTS_PER_SIZE 2000u
-#define IN_FLIGHT 3u
+#define IN_FLIGHT 2u
 #define ABORT_MS 5000
 #define THINKS_MS_PER_MIB 20
 #define THINKS_MS_MAX 300000
@@ -216,6 +217,7 @@ static int next_buffer(struct s3_upload *u, struct err *e)
 	for (unsigned i = 0; i < u->nparts && !u->filling; i++)
 		if (u->part[i].state == PART_FREE)
 			u->filling = &u->part[i];
+	assert(u->filling); /* one more buffer than parts in flight */
 	u->filling->state = PART_FILLING;
 	if (u->filling->data.max != size) {
 		buf_free(&u->filling->data);

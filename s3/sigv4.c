@@ -218,13 +218,14 @@ void sigv4_string_to_sign(const struct sigv4_request *r, const struct buf *canon
 void sigv4_signing_key(const struct sigv4_request *r, const struct secret *secret,
 		       uint8_t out[32])
 {
+	static const char prefix[4] = { 'A', 'W', 'S', '4' };
 	const char *parts[] = { r->region, r->service, "aws4_request" };
 	char date[SIGV4_DATE_MAX];
 	size_t n = secret->p ? secret->n : 0;
 	char *seed = mem_alloc(n + 5);
 
 	text_format_time_compact(r->now_ms, date);
-	memcpy(seed, "AWS4", 4);
+	memcpy(seed, prefix, sizeof(prefix));
 	if (n)
 		memcpy(seed + 4, secret->p, n);
 	hash_hmac_sha256(seed, n + 4, date, 8, out);

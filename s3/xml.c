@@ -406,14 +406,14 @@ int s3_xml_delete(const void *p, size_t n,
 	return walk_document(&w, p, n) < 0 ? bad(e, "DeleteResult", &w) : 0;
 }
 
-void s3_xml_escape(struct buf *b, const char *s)
+void s3_xml_escape(struct buf *out, const char *s)
 {
 	for (; *s; s++) {
 		unsigned char ch = (unsigned char)*s;
 
 		if (strchr("&<>\"'", ch) || ch < ' ')
-			buf_addf(b, "&#%u;", ch);
+			buf_addf(out, "&#%u;", ch);
 		else
-			buf_add(b, s, 1);
+			buf_add(out, s, 1);
 	}
 }
