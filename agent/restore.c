@@ -6,6 +6,7 @@
 #include "agent/swap.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "wal/trailer.h"
@@ -271,6 +272,25 @@ static int refuse_existing(const struct restore_request *q, struct err *e)
 	return err_exit(e, EXIT_FAILED);
 }
 
+/* A swap that a crash interrupted is finished before anything else looks at the file. */
+static int finish_swap(const struct restore_request *q, struct err *e)
+{
+	const char *output = q->output ? q->output : q->db->path;
+	char *real AUTO_FREE = NULL;
+	struct swap_report sw = { .quarantine = NULL };
+	struct err le = ERR_INIT;
+	int r;
+
+	if (q->dry_run || q->output_fd > 0 || !output)
+		return 0;
+	real = file_realpath(output, &le);
+	if (!real)
+		return 0; /* not even its folder is there */
+	r = swap_recover(real, &sw, e);
+	swap_report_free(&sw);
+	return r;
+}
+
 static char *text_of(struct buf *b)
 {
 	return mem_strn(b->p ? (const char *)b->p : "", b->len);
@@ -290,7 +310,7 @@ int restore_run(const struct restore_request *q, struct restore_report *report,
 	int r = -1;
 
 	*report = (struct restore_report){ .temp_fd = -1 };
-	if (refuse_existing(q, e) == 0 && (q->dry_run || place_open(&x.place, q, e) == 0) &&
+	if (finish_swap(q, e) == 0 && refuse_existing(q, e) == 0 &&
 	    with_replicas(&x, e) == 0)
 		r = q->dry_run ? 0 : deliver(&x, e);
 	place_drop(&x.place);

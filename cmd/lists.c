@@ -104,6 +104,6 @@ const struct cat_generation **list_generations(const struct listing *l, size_t *
 	for (size_t i = 0; i < c->ngens; i++)
 		if (!l->args->generation || strcmp(l->args->generation, c->gens[i].id) == 0)
 			list[(*n)++] = &c->gens[i];
-	qsort(list, *n, sizeof(const struct cat_generation *), by_id);
+	qsort(list, *n, sizeof(void *), by_id);
 	return list;
 }
