@@ -258,7 +258,10 @@ class Bench:
                 if agent:
                     if not agent.alive():
                         sys.exit(f'the agent ended: {agent.text()[-3000:]}')
-                    agent.stop()
+                    try:
+                        agent.stop(timeout=60)
+                    except AssertionError as hang:      # Litestream 0.3.13 does, now and then
+                        print(f'{who}: {str(hang).splitlines()[0]}', flush=True)
                 speeds.setdefault(who, []).append(json.loads(o))
                 shutil.rmtree(folder)
         alone = statistics.median(x['per_second'] for x in speeds['alone'])
