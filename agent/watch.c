@@ -117,12 +117,11 @@ static void dispatch(struct watch *w, const struct inotify_event *ev)
 	for (struct watch_entry *x = w->entries; x; x = x->next) {
 		bool named = ev->len && text_starts(ev->name, x->name);
 
-		if (ev->mask & IN_Q_OVERFLOW)
-			x->fn(x->arg);
-		else if (ev->wd == x->file_wd) {
-			x->file_wd = -1;
-			x->fn(x->arg);
-		} else if (ev->wd == x->dir_wd && named)
+		bool written = ev->wd == x->file_wd;
+
+		if (written)
+			x->file_wd = -1; /* it was for one event */
+		if (written || (ev->mask & IN_Q_OVERFLOW) || (ev->wd == x->dir_wd && named))
 			x->fn(x->arg);
 	}
 }

@@ -138,7 +138,7 @@ static int fill_window(struct follow *f, uint32_t first, uint32_t end, struct er
 	uint32_t count = end - first < fit ? end - first : fit;
 
 	if (!f->window) {
-		f->window = mem_alloc(fit * frame_size(f));
+		f->window = mem_array(fit, frame_size(f));
 		f->page = mem_alloc(f->page_size);
 	}
 	f->window_first = first;
@@ -159,7 +159,7 @@ static void collect(struct follow *f, uint32_t pgno)
 /* slot[hash(pgno)] = 1 + the transaction's last frame with that page. */
 static uint32_t *find_slot(struct follow *f, uint32_t pgno)
 {
-	size_t i = (pgno * 2654435761U) & (f->nslot - 1);
+	size_t i = (size_t)(pgno * 2654435761U) & (f->nslot - 1);
 
 	while (f->slot[i] && f->pgno[f->slot[i] - 1] != pgno)
 		i = (i + 1) & (f->nslot - 1);

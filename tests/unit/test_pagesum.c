@@ -38,7 +38,6 @@ static void the_sum_is_the_xor_of_hashes_of_number_and_page(void **state)
 {
 	struct pagesum *s = make(512, NULL);
 	uint8_t b[4 + 512] = { 0 };
-	uint64_t want = 0;
 
 	(void)state;
 	assert_int_equal(pagesum_value(s), 0);
@@ -127,10 +126,8 @@ static void large_maps_lie_in_a_file(void **state)
 
 	(void)state;
 	resize(s, 100);
-	for (uint32_t i = 1; i <= 100; i++) {
-		want ^= pagesum_get(s, i) ^ i;
+	for (uint32_t i = 1; i <= 100; i++)
 		pagesum_set_hash(s, i, i);
-	}
 	uint32_t n = 3000000; /* 24 MB of map */
 
 	resize(s, 1000);

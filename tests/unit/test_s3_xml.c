@@ -187,8 +187,8 @@ static void an_upload_id_is_read(void **state)
 		"<UploadId>a/b+c==</UploadId></InitiateMultipartUploadResult>";
 	static const char *const bad[] = {
 		"<InitiateMultipartUploadResult/>",
-		"<InitiateMultipartUploadResult><UploadId></UploadId></"
-		"InitiateMultipartUploadResult>",
+		("<InitiateMultipartUploadResult><UploadId></UploadId></"
+		 "InitiateMultipartUploadResult>"),
 		"<Other><UploadId>x</UploadId></Other>",
 		"<InitiateMultipartUploadResult><UploadId>x</UploadId>",
 	};
