@@ -38,6 +38,7 @@ static void the_sum_is_the_xor_of_hashes_of_number_and_page(void **state)
 {
 	struct pagesum *s = make(512, NULL);
 	uint8_t b[4 + 512] = { 0 };
+	uint64_t want = 0;
 
 	(void)state;
 	assert_int_equal(pagesum_value(s), 0);
@@ -122,7 +123,6 @@ static void large_maps_lie_in_a_file(void **state)
 {
 	struct pagesum *s = make(512, NULL);
 	long before = anonymous_kb();
-	uint64_t want = 0;
 
 	(void)state;
 	resize(s, 100);
