@@ -143,7 +143,8 @@ static int check_words(const struct levels *l, const char *url, bool url_has_sch
 	const char *path = own_text(l, "path");
 
 	if (path && config_is_url(path)) {
-		err_set(e, ERR_USAGE, "the path of a replica is a URL: '%.100s'", path);
+		err_set(e, ERR_USAGE, "the path of a replica is a %.*s:// URL",
+			(int)strcspn(path, ":"), path);
 		return err_hint(e, "use url: instead of path:");
 	}
 	if (url && url_has_scheme && path) {
@@ -292,8 +293,9 @@ static void explain_replica(struct replica_config *out, const struct setting_val
 				    out->path_style ? "true" : "false");
 	if (!url->text)
 		return;
+	/* Without the query: its fields show as settings, and what is unknown may be secret. */
 	u = *url;
-	u.text = mem_str(url->text);
+	u.text = mem_strn(url->text, strcspn(url->text, "?"));
 	build_explain(&out->explain, b, &u);
 }
 

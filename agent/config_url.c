@@ -192,9 +192,12 @@ static int s3_host(struct replica_url *u, const char *host, const char *port, st
 	return 0;
 }
 
+/* Without the query, which may hold what must not be shown. */
 static int bad_url(const char *url, const char *why, struct err *e)
 {
-	return err_set(e, ERR_USAGE, "%.200s: %s", url, why);
+	size_t n = strcspn(url, "?");
+
+	return err_set(e, ERR_USAGE, "%.*s: %s", (int)(n < 200 ? n : 200), url, why);
 }
 
 static void take(char **field, char *text)

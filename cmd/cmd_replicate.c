@@ -287,4 +287,5 @@ const struct command cmd_replicate = {
 	.help = "replicate databases until told to stop",
 	.max_operands = -1,
 	.config = true,
+	.logs = true,
 };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static bool quiet; /* as cmd_begin saw it, for the weight of error lines */
+static bool logs;  /* the command's .logs */
 
 void cmd_set_up_log(const struct common_args *a, enum log_level configured, bool json)
 {
@@ -23,6 +24,12 @@ void cmd_set_up_log(const struct common_args *a, enum log_level configured, bool
 	if (a->log_level)
 		level = log_level_parse(a->log_level);
 	log_setup((enum log_level)level, json);
+}
+
+void cmd_follow_config(const struct common_args *a, const struct config *c)
+{
+	cmd_set_up_log(a, c->log_level, c->log_json);
+	log_to(logs && !c->log_stderr ? STDOUT_FILENO : STDERR_FILENO);
 }
 
 bool cmd_begin(const struct command *c, int argc, char **argv, void *args, int *status)
@@ -43,6 +50,7 @@ bool cmd_begin(const struct command *c, int argc, char **argv, void *args, int *
 		return false;
 	}
 	quiet = a->quiet;
+	logs = c->logs;
 	cmd_set_up_log(a, LOG_INFO, false);
 	return true;
 }

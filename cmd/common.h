@@ -60,6 +60,8 @@ MUST_CHECK struct config *cmd_load_replicas(const struct common_args *a, struct 
 
 /* Level and form of the log: as configured, unless -quiet, -v or -log-level say otherwise. */
 void cmd_set_up_log(const struct common_args *a, enum log_level configured, bool json);
+/* The same by the configuration's logging section, and where to. */
+void cmd_follow_config(const struct common_args *a, const struct config *c);
 
 /* A terminal that wants movement and weight: fd is one, not NO_COLOR, TERM not dumb, not -quiet. */
 bool cmd_fancy(int fd, const struct common_args *a);

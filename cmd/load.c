@@ -11,7 +11,7 @@ static struct config *load(const struct common_args *a, struct config_request r,
 	r.quiet = a->quiet;
 	c = config_load(&r, e);
 	if (c)
-		cmd_set_up_log(a, c->log_level, c->log_json);
+		cmd_follow_config(a, c);
 	return c;
 }
 

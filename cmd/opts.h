@@ -62,6 +62,7 @@ struct command {
 	bool config;			/* takes -config and -no-expand-env */
 	bool json;			/* takes -json */
 	bool app; /* from the first operand on the words belong to another program */
+	bool logs; /* its output is its log: logging.stderr false moves it to standard output */
 	bool hidden;
 };
 
