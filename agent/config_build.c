@@ -236,8 +236,8 @@ static int db_path(const struct builder *b, struct db_config *db,
 		return build_blame_line(b, from, e);
 	}
 	if (config_is_url(db->path)) {
-		err_set(e, ERR_USAGE,
-			"the path of a database is a file, not a URL: '%.100s'", db->path);
+		err_set(e, ERR_USAGE, "the path of a database is a file, not a %.*s:// URL",
+			(int)strcspn(db->path, ":"), db->path);
 		return build_blame_line(b, from, e);
 	}
 	if (build_make_absolute(b, &db->path, e) < 0)
