@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """walback run as PID 1 of a PID namespace: signals, zombies, exit statuses, the agent's death."""
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -277,3 +279,74 @@ def test_a_signal_during_the_restore_ends_it_cleanly(box, versitygw, bucket, s3_
     assert box.end() == 143
     assert 'UP' not in box.out.read_text()
     assert sorted(p.name for p in box.folder.iterdir() if p.name.startswith('app.db')) == []
+
+
+# ---- the terminal ----
+
+def on_terminal(box, app, talk):
+    """run at a terminal of its own (a session leader, as a container with -it is); talk(fd) drives it.
+    Its exit status and what the terminal showed."""
+    args = [str(a) for a in (box.walback.exe, 'run', '-quiet', '-db', box.db, '-replica-url', box.target.url, '--',
+                             *app)]
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(args[0], args, proc.clean_env({'DB': str(box.db)}))
+    seen = b''
+
+    def read_until(text, timeout=20):
+        nonlocal seen
+        end = time.monotonic() + timeout
+        while text not in seen:
+            assert time.monotonic() < end, seen
+            if select.select([fd], [], [], 0.2)[0]:
+                seen += os.read(fd, 4096)
+
+    try:
+        talk(fd, read_until)
+        end = time.monotonic() + 20
+        while (done := os.waitpid(pid, os.WNOHANG))[0] == 0:
+            assert time.monotonic() < end, seen
+            if select.select([fd], [], [], 0.05)[0]:
+                try:
+                    seen += os.read(fd, 4096)
+                except OSError:
+                    pass
+        pid = 0
+        return os.waitstatus_to_exitcode(done[1]), seen
+    finally:
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        os.close(fd)
+
+
+TTY_APP = ("import os, signal, sys, time\n"
+           "def got(n, *a): print('GOT', n, flush=True)\n"
+           "signal.signal(signal.SIGINT, got)\n"
+           "print('FOREGROUND' if os.tcgetpgrp(0) == os.getpgrp() else 'BACKGROUND', flush=True)\n"
+           "for line in sys.stdin:\n"
+           "    print('LINE', line.strip(), flush=True)\n"
+           "    if line.strip() == 'quit': sys.exit(6)\n")
+
+
+def test_the_app_has_the_terminal_and_ctrl_c_is_its_own(box):
+    def talk(fd, until):
+        until(b'FOREGROUND')
+        os.write(fd, b'\x03')
+        until(b'GOT 2')
+        os.write(fd, b'quit\n')
+
+    code, seen = on_terminal(box, [sys.executable, '-c', TTY_APP], talk)
+    assert code == 6, seen
+    assert seen.count(b'GOT 2') == 1, seen
+
+
+def test_ctrl_z_without_a_shell_to_go_back_to_does_not_stop_the_app_for_good(box):
+    def talk(fd, until):
+        until(b'FOREGROUND')
+        os.write(fd, b'\x1a')
+        time.sleep(0.5)
+        os.write(fd, b'quit\n')
+        until(b'LINE quit')
+
+    assert on_terminal(box, [sys.executable, '-c', TTY_APP], talk)[0] == 6
