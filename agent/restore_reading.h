@@ -13,7 +13,7 @@
 #include "wal/trailer.h"
 
 enum {
-	PIECE_BYTES = 4 << 20,	 /* larger objects are fetched in ranges of this size */
+	PIECE_BYTES = 2 << 20,	 /* larger objects are fetched in ranges of this size */
 	WINDOW_BYTES = 12 << 20, /* fetched and not looked at yet */
 };
 
