@@ -311,9 +311,14 @@ static bool try_again(struct s3_op *op, const char *region)
 {
 	enum http_fail f = op->call.fail;
 	enum retry_verdict v = retry_classify(f, op->status, op->code);
+	char header[64];
 
 	if (f == HTTP_TIMEOUT || f == HTTP_BROKEN || op->status >= 500 || op->call.resent)
 		op->ambiguous = true;
+	/* The answer to a HEAD has no body that could say so. */
+	if (op->status == 400 && !op->code[0] &&
+	    http_header(&op->call, "x-amz-bucket-region", header, sizeof(header)))
+		v = RETRY_REGION;
 	switch (v) {
 	case RETRY_NO:
 		return false;

@@ -27,6 +27,7 @@ def test_the_store_suite_passes(any_s3):
     assert r.returncode == 0, r.stdout[-6000:]
 
 
+@pytest.mark.slow
 def test_the_store_suite_passes_through_a_slow_link(s3_proxy, versitygw):
     s3_proxy.latency(5)
     r = run_suite(s3_proxy.endpoint, versitygw.bucket().bucket)

@@ -348,6 +348,25 @@ static void the_region_is_learnt_from_the_answer(void **state)
 	env_close(&v);
 }
 
+static void a_head_learns_the_region_from_a_header(void **state)
+{
+	static const struct fake_step steps[] = {
+		{ 400, "x-amz-bucket-region: eu-west-1\r\n", NULL, FAKE_ANSWER, NULL },
+		{ 200, "ETag: \"e\"\r\n", "12345", FAKE_ANSWER, NULL },
+	};
+	struct env v = { 0 };
+	struct s3_info info;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	env_open(&v, steps, 2);
+	assert_int_equal(s3_head(v.c, "k", &info, &e), 0);
+	assert_int_equal(info.size, 5);
+	assert_string_equal(info.etag, "\"e\"");
+	assert_non_null(strstr(v.f->request[1], "/eu-west-1/s3/"));
+	env_close(&v);
+}
+
 static void a_learnt_region_must_be_a_name(void **state)
 {
 	static const struct fake_step steps[] = {
@@ -896,6 +915,7 @@ int main(void)
 		cmocka_unit_test(other_ways_not_to_answer),
 		cmocka_unit_test(a_stop_token_cancels),
 		cmocka_unit_test(the_region_is_learnt_from_the_answer),
+		cmocka_unit_test(a_head_learns_the_region_from_a_header),
 		cmocka_unit_test(a_learnt_region_must_be_a_name),
 		cmocka_unit_test(the_stores_clock_is_taken_once),
 		cmocka_unit_test(ranges_that_do_not_fit_are_told),
