@@ -97,7 +97,7 @@ done <"$tmp/manual"
 # The README's table of commands.
 if [ -f README.md ]; then
 	sed -n 's/^command //p' "$tmp/program" | while read -r name; do
-		grep -qE "^\| *\`(walback )?${name}[ \`]" README.md || echo "$name"
+		grep -qE "^\|.*\`(walback )?${name}[ \`]" README.md || echo "$name"
 	done >"$tmp/readme"
 	while read -r name; do
 		complain "README's table of commands lacks $name"
