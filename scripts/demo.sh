@@ -10,12 +10,15 @@ root=$(pwd)
 export HOME
 
 scripts/dev/deps.sh build
-echo "building (make -j$(nproc)) ..."
-make -s -j"$(nproc)"
-
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
+echo "building (make -j$(nproc)) ..."
+make -s -j"$(nproc)" >"$work/build.log" 2>&1 || {
+	tail -30 "$work/build.log" >&2
+	echo 'demo: the build failed' >&2
+	exit 1
+}
 cd "$work"
 mkdir data
 PATH=$root/build/release:$PATH
@@ -32,6 +35,7 @@ cat >app <<'END'
 #!/bin/sh
 while read -r sql; do
 	sqlite3 -bail -cmd '.timeout 5000' "$DATABASE_PATH" "$sql" || exit
+	sleep 0.5
 done
 END
 chmod +x app
