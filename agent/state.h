@@ -17,7 +17,8 @@
 
 struct state {
 	char generation[17];
-	char next[17]; /* head is about to move there: after a crash it may name this one; "": none */
+	char next
+		[17]; /* head is about to move there: after a crash it may name this one; "": none */
 	struct wal_pos acked; /* everything before it is in the store */
 	uint64_t db_sum;      /* of the database at acked */
 	uint64_t session;
