@@ -132,9 +132,12 @@ static int64_t opening(struct database *d)
 	}
 	d->cap = capture_open(d->cfg->path, &o, &sink, &e);
 	if (!d->cap) {
-		log_trouble(&d->open_trouble, LOG_ERROR, "cannot open the database",
-			    d->cfg->path, &e);
-		return d->now_ms + OPEN_RETRY_MS;
+		/* Busy is what an app looks like that is just creating it. */
+		bool busy = e.code == ERR_AGAIN;
+
+		log_trouble(&d->open_trouble, busy ? LOG_WARN : LOG_ERROR,
+			    "cannot open the database", d->cfg->path, &e);
+		return d->now_ms + (busy ? ABSENT_POLL_MS : OPEN_RETRY_MS);
 	}
 	log_trouble_over(&d->open_trouble, "database opened", d->cfg->path);
 	d->phase = SETTLING;

@@ -98,7 +98,7 @@ static int by_id(const void *pa, const void *pb)
 const struct cat_generation **list_generations(const struct listing *l, size_t *n)
 {
 	const struct catalog *c = l->catalog;
-	const struct cat_generation **list = mem_array(c->ngens + 1, sizeof(*list));
+	const struct cat_generation **list = mem_array(c->ngens + 1, sizeof(void *));
 
 	*n = 0;
 	for (size_t i = 0; i < c->ngens; i++)
