@@ -201,7 +201,7 @@ static void reap(struct http *h)
 	while ((m = curl_multi_info_read(h->multi, &left))) {
 		struct http_call *c = NULL;
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
-		enum http_fail fail = http_transfer_end(c, m->data.result);
+		enum http_fail fail = http_transfer_end(c, (int)m->data.result);
 
 		detach(h, c);
 		finish(c, fail);
