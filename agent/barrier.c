@@ -93,14 +93,33 @@ static int switch_reader(struct capture *c, follow_page_fn *fn, struct err *e)
 	return 0;
 }
 
-static int prepare(struct capture *c, struct err *e)
+/* A full disk or an I/O error while the WAL goes into the file loses nothing of what is
+ * captured: say it and try again later. */
+static int soften(struct capture *c, int rc, struct err *e)
+{
+	if (rc == 0) {
+		log_trouble_over(&c->trouble, "checkpoints work again", sq_path(c->sq));
+	} else if (e->code == ERR_IO || e->code == ERR_DENIED) {
+		log_trouble(&c->trouble, LOG_ERROR, "checkpoint failed", sq_path(c->sq), e);
+		e->code = ERR_AGAIN;
+	}
+	return rc;
+}
+
+static int checkpoint_and_sync(struct capture *c, struct err *e)
 {
 	uint32_t log, done;
 
-	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, capture_page, e) < 0 ||
-	    sq_checkpoint(c->sq, &log, &done, e) < 0 || sq_sync(c->sq, e) < 0)
+	if (sq_checkpoint(c->sq, &log, &done, e) < 0 || sq_sync(c->sq, e) < 0)
 		return -1;
 	return follow_sync(c->follow, e);
+}
+
+static int prepare(struct capture *c, struct err *e)
+{
+	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, capture_page, e) < 0)
+		return -1;
+	return soften(c, checkpoint_and_sync(c, e), e);
 }
 
 /* The write lock, with at most a short tail left to copy; the tail is in the stash. */
@@ -120,7 +139,6 @@ static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *
 			follow_was_reset(c->follow, &ix) ? 0 : follow_frames(c->follow);
 
 		if (ix.mx_frame < have + TAIL_FRAMES || round >= TAIL_ROUNDS) {
-			c->now_ms = clock_wall_ms();
 			c->seen = wal_index_glance(c->map);
 			return capture_follow(c, &ix, stash_page, e);
 		}
@@ -153,7 +171,7 @@ static int checkpoint_all(struct capture *c, int64_t until_us, bool *all, struct
 
 		if (rc < 0 && busy.code != ERR_AGAIN) {
 			*e = busy;
-			return -1;
+			return soften(c, -1, e);
 		}
 		*all = rc == 0 && log == done && log == follow_frames(c->follow);
 		if (*all || clock_mono_us() >= until_us)

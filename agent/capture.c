@@ -96,6 +96,8 @@ int capture_follow(struct capture *c, const struct wal_index *ix, follow_page_fn
 
 	if (!follow_behind(c->follow, ix) && !reset)
 		return 0;
+	/* After the look at the wal-index: no commit gets a time before it happened. */
+	c->now_ms = clock_wall_ms();
 	if (follow_read(c->follow, ix, c->may_reset, fn, c, e) < 0)
 		return -1;
 	/* A reset that brought no frame leaves everything as it was at rest. */
@@ -111,7 +113,6 @@ int capture_copy(struct capture *c, uint64_t *commits, struct err *e)
 	struct wal_index ix;
 
 	c->seen = wal_index_glance(c->map);
-	c->now_ms = clock_wall_ms();
 	if (capture_index(c, &ix, e) < 0 || capture_follow(c, &ix, capture_page, e) < 0)
 		return -1;
 	if (commits)

@@ -4,6 +4,7 @@
 #define AGENT_CAPTURE_PRIV_H
 
 #include "agent/capture.h"
+#include "base/log.h"
 #include "wal/follow.h"
 
 /* Pages copied while the write lock is held, to be delivered after it. */
@@ -23,6 +24,7 @@ struct capture {
 	struct follow *follow;
 	struct pagesum *sums;
 	struct stash stash;
+	struct log_trouble trouble;  /* of checkpoints */
 	struct wal_index rest_index; /* at the end of the last completed barrier */
 	int64_t now_ms;		     /* wall clock of the wake-up */
 	uint64_t seen;

@@ -17,7 +17,7 @@
 
 #define LOCAL_WORKERS 2
 #define UPLOAD_WORKERS 4
-#define START_WORKERS 2
+#define START_WORKERS 4
 #define FINISH_POLL_MS 5
 /* Of the time for the last sync, what is kept for head.json. */
 #define RELEASE_SHARE 8

@@ -133,8 +133,14 @@ void replica_page(struct replica *r, uint32_t pgno, uint32_t commit, const uint8
 {
 	struct err e = ERR_INIT;
 
-	if (r->framer && framer_page(r->framer, pgno, commit, page, &e) < 0)
+	if (!r->framer)
+		return;
+	struct wal_pos sent = framer_sent(r->framer);
+
+	if (framer_page(r->framer, pgno, commit, page, &e) < 0)
 		give_up(r, &e);
+	else if (wal_pos_cmp(sent, framer_sent(r->framer)) != 0)
+		job_wake(r->upload_job); /* a part of a large transaction */
 }
 
 void replica_commit(struct replica *r, int64_t time_ms, uint64_t db_sum, uint32_t pages,
@@ -235,7 +241,9 @@ static void new_outbox(struct replica *r)
 	pthread_mutex_lock(&r->mu);
 	struct outbox *old = r->out;
 
+	/* Together: what is acknowledged from here on is of the new generation. */
 	r->out = o;
+	r->acked = (struct wal_pos){ 0, 0 };
 	r->unframed = 0;
 	r->failed = false;
 	if (r->uploading && !r->doomed) {
@@ -302,6 +310,7 @@ void replica_serve(struct replica *r, struct capture *c, bool at_rest)
 
 	pthread_mutex_lock(&r->mu);
 	enum replica_request q = r->request;
+	unsigned asked = r->asked;
 
 	pthread_mutex_unlock(&r->mu);
 	if (q == REQUEST_NONE || (q != REQUEST_CUT && !at_rest))
@@ -309,7 +318,7 @@ void replica_serve(struct replica *r, struct capture *c, bool at_rest)
 	if (answer_request(r, c, q, &a, &a.err) < 0 && r->framer)
 		give_up(r, &a.err);
 	pthread_mutex_lock(&r->mu);
-	bool wanted = r->request == q;
+	bool wanted = r->request == q && r->asked == asked;
 
 	if (wanted) {
 		r->answer = a;

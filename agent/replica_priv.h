@@ -51,6 +51,7 @@ struct replica {
 	int64_t last_commit_ms;
 	enum replica_request request;
 	bool answered;
+	unsigned asked; /* counts requests: an answer to an older one is void */
 	struct replica_answer answer;
 	struct outbox *out, *doomed; /* doomed: still in use by an upload */
 	bool uploading, failed;	     /* failed: the local side gave the generation up */
@@ -65,6 +66,7 @@ struct replica {
 		plan; /* start_job's; read by REQUEST_BEGIN, while start_job waits */
 	bool adopted; /* adopt_local has served; start_job's */
 	int backoff_ms;
+	int64_t not_before_ms; /* clock_mono_ms: the next try after a failure */
 	struct log_trouble start_trouble, upload_trouble;
 	int64_t last_snapshot_ms; /* clock_mono_ms */
 	uint64_t last_snapshot_bytes;

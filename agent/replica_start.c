@@ -12,6 +12,7 @@
 #define BACKOFF_FIRST_MS 250
 #define BACKOFF_CEILING_MS 30000
 #define WAIT_SLICE_MS 200
+#define NO_PROGRESS_MS 120000
 
 /* With mu held. */
 static int over(const struct replica *r, unsigned epoch, struct err *e)
@@ -22,6 +23,8 @@ static int over(const struct replica *r, unsigned epoch, struct err *e)
 		return err_set(e, ERR_CANCELED, "the database was opened anew");
 	if (r->failed)
 		return err_set(e, ERR_CANCELED, "the generation was given up");
+	if (r->releasing)
+		return err_set(e, ERR_CANCELED, "the last sync is over");
 	return 0;
 }
 
@@ -54,6 +57,7 @@ int replica_ask(struct replica *r, unsigned epoch, enum replica_request q,
 	if (q == REQUEST_BEGIN)
 		r->failed = false;
 	r->answered = false;
+	r->asked++;
 	r->request = q;
 	pthread_mutex_unlock(&r->mu);
 	r->wake_local(r->wake_arg);
@@ -75,11 +79,23 @@ int replica_ask(struct replica *r, unsigned epoch, enum replica_request q,
 int replica_await_acked(struct replica *r, unsigned epoch, struct wal_pos pos,
 			struct err *e)
 {
+	int64_t progress_ms = clock_mono_ms();
+	struct wal_pos last = { 0, 0 };
 	int rc = 0;
 
 	pthread_mutex_lock(&r->mu);
-	while (wal_pos_cmp(r->acked, pos) < 0 && (rc = over(r, epoch, e)) == 0)
+	while (wal_pos_cmp(r->acked, pos) < 0 && (rc = over(r, epoch, e)) == 0) {
+		if (wal_pos_cmp(r->acked, last) != 0) {
+			last = r->acked;
+			progress_ms = clock_mono_ms();
+		}
+		if (clock_mono_ms() - progress_ms > NO_PROGRESS_MS) {
+			rc = err_set(e, ERR_AGAIN, "%s: nothing was acknowledged for %d s",
+				     r->store->url, NO_PROGRESS_MS / 1000);
+			break;
+		}
 		wait_slice(r);
+	}
 	pthread_mutex_unlock(&r->mu);
 	return rc;
 }
@@ -165,14 +181,16 @@ static int new_generation(struct replica *r, unsigned epoch, struct err *e)
 	struct replica_answer a = { 0 };
 	bool zst;
 
-	if (decide(r, e) < 0 || lineage_write_record(r->store, &r->plan, e) < 0)
+	if (decide(r, e) < 0)
 		return -1;
+	/* Closed until the record is there, which comes before every other object. */
 	replica_set_gate(r, GATE_CLOSED);
-	pthread_mutex_lock(&r->mu);
-	r->acked = (struct wal_pos){ 0, 0 };
-	pthread_mutex_unlock(&r->mu);
 	if (replica_ask(r, epoch, REQUEST_BEGIN, &a, e) < 0)
 		return -1;
+	if (lineage_write_record(r->store, &r->plan, e) < 0) {
+		sq_file_close(a.file);
+		return -1;
+	}
 	zst = r->plan.record.compression == CODEC_ZST;
 	if ((zst ? snapshotter_fuzzy(r, epoch, &a, e)
 		 : snapshotter_from_copy(r, epoch, &a, e)) < 0)
@@ -213,6 +231,7 @@ static void done(struct replica *r, unsigned epoch, bool began)
 	}
 	pthread_mutex_unlock(&r->mu);
 	r->backoff_ms = 0;
+	r->not_before_ms = 0;
 	log_trouble_over(&r->start_trouble, "replica reached again", r->db->path);
 	replica_set_gate(r, GATE_OPEN);
 }
@@ -225,7 +244,8 @@ static void failed(struct replica *r, const struct err *e)
 	r->backoff_ms = r->backoff_ms ? r->backoff_ms * 2 : BACKOFF_FIRST_MS;
 	if (r->backoff_ms > BACKOFF_CEILING_MS)
 		r->backoff_ms = BACKOFF_CEILING_MS;
-	job_wake_at(r->start_job, clock_mono_ms() + r->backoff_ms);
+	r->not_before_ms = clock_mono_ms() + r->backoff_ms;
+	job_wake_at(r->start_job, r->not_before_ms);
 }
 
 static void release(struct replica *r)
@@ -257,6 +277,10 @@ void replica_start_run(void *arg)
 	pthread_mutex_unlock(&r->mu);
 	if (releasing)
 		release(r);
+	if (clock_mono_ms() < r->not_before_ms) {
+		job_wake_at(r->start_job, r->not_before_ms);
+		return;
+	}
 	if ((!begin && !snapshot) || releasing || stop_is_set(r->env->stop))
 		return;
 	if ((begin ? new_generation(r, epoch, &e) : another_snapshot(r, epoch, &e)) < 0)

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,13 +16,17 @@
 
 /* What is in the store must be durable here first: a power cut must not take a commit that a
  * restore would bring back.  The -wal carries no locks, so it may be opened and closed freely. */
-static int sync_wal(const struct replica *r, struct err *e)
+static int sync_wal(struct replica *r, struct err *e)
 {
-	AUTO_CLOSE int fd = open(r->wal_path, O_RDONLY | O_CLOEXEC);
+	pthread_mutex_lock(&r->mu);
+	AUTO_FREE char *path = mem_str(r->wal_path);
+
+	pthread_mutex_unlock(&r->mu);
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return errno == ENOENT ? 0 : err_errno(e, "open %s", r->wal_path);
-	return file_datasync(fd, r->wal_path, e);
+		return errno == ENOENT ? 0 : err_errno(e, "open %s", path);
+	return file_datasync(fd, path, e);
 }
 
 /* The key is taken: by our own request whose answer was lost, or by somebody else. */
@@ -68,7 +73,8 @@ static void acknowledge(struct replica *r, struct outbox *o, const struct outbox
 	pthread_mutex_lock(&r->mu);
 	if (o == r->out) {
 		r->acked = it->end;
-		memcpy(s.generation, r->plan.record.generation, sizeof(s.generation));
+		if (r->phase == REPLICA_RUNNING)
+			memcpy(s.generation, r->stats.generation, sizeof(s.generation));
 		/* Before head names the generation, the state goes on to name the old one. */
 		if (r->phase == REPLICA_RUNNING && state_put(r->state, &s, false, &e) < 0)
 			log_warn("state not written", LOGS("db", r->db->path), LOGE(&e));
@@ -84,14 +90,14 @@ static void acknowledge(struct replica *r, struct outbox *o, const struct outbox
 	outbox_pop(o);
 }
 
-/* Somebody else writes there: never again into that generation. */
-static void superseded(struct replica *r, const struct err *e)
+/* Never again into that generation. */
+static void abandon(struct replica *r, const char *why, const struct err *e)
 {
-	log_error("superseded by another writer", LOGS("db", r->db->path),
-		  LOGS("replica", r->rc->name), LOGE(e));
+	log_error(why, LOGS("db", r->db->path), LOGS("replica", r->rc->name), LOGE(e));
 	pthread_mutex_lock(&r->mu);
 	r->failed = true;
 	r->phase = REPLICA_STARTING;
+	r->gate = GATE_CLOSED;
 	pthread_cond_broadcast(&r->cv);
 	pthread_mutex_unlock(&r->mu);
 	job_wake(r->start_job);
@@ -112,7 +118,11 @@ static bool upload_one(struct replica *r, struct outbox *o, struct wal_pos gate)
 		return true;
 	}
 	if (e.slug && !strcmp(e.slug, "writer_superseded")) {
-		superseded(r, &e);
+		abandon(r, "superseded by another writer", &e);
+		return false;
+	}
+	if (!it) {
+		abandon(r, "a spooled segment is lost, a new generation follows", &e);
 		return false;
 	}
 	if (e.code != ERR_CANCELED)

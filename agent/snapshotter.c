@@ -139,8 +139,8 @@ static int shot_finish(struct shot *s, const struct replica_answer *replay,
 
 	pthread_mutex_lock(&r->mu);
 	r->stats.snapshots++;
-	pthread_mutex_unlock(&r->mu);
 	r->last_snapshot_ms = clock_mono_ms();
+	pthread_mutex_unlock(&r->mu);
 	log_info("snapshot uploaded", LOGS("db", r->db->path), LOGS("replica", r->rc->name),
 		 LOGS("generation", r->plan.record.generation),
 		 LOGX("index", replay->pos.index), LOGU("pages", valid->pages),
@@ -172,23 +172,28 @@ int snapshotter_fuzzy(struct replica *r, unsigned epoch, struct replica_answer *
 	struct replica_answer valid;
 	struct shot s = { .r = r };
 
-	replica_set_gate(r, GATE_OPEN);
+	pthread_mutex_lock(&r->mu);
+	bool first = r->phase == REPLICA_STARTING;
+
+	pthread_mutex_unlock(&r->mu);
+	if (first)
+		replica_set_gate(r, GATE_OPEN);
 	pthread_mutex_lock(&one_at_a_time);
 	int rc = shot_begin(&s, r, a->pos.index, e);
 
 	if (rc == 0)
 		rc = read_all(&s, a, &valid, epoch, e);
+	pthread_mutex_unlock(&one_at_a_time);
 	sq_file_close(a->file);
 	a->file = NULL;
-	if (rc == 0) {
-		/* In a new generation nothing after the valid position goes before head. */
+	/* In a new generation nothing after the valid position goes before head. */
+	if (rc == 0 && first)
 		replica_set_gate(r, valid.sent);
+	if (rc == 0)
 		rc = replica_await_acked(r, epoch, valid.sent, e);
-	}
 	if (rc == 0)
 		rc = shot_finish(&s, a, &valid, e);
 	shot_end(&s);
-	pthread_mutex_unlock(&one_at_a_time);
 	return rc;
 }
 
@@ -273,9 +278,9 @@ int snapshotter_from_copy(struct replica *r, unsigned epoch, const struct replic
 
 	if (fd < 0)
 		return err_errno(e, "open %s", r->copy_path);
-	pthread_mutex_lock(&one_at_a_time);
 	int rc = replica_await_acked(r, epoch, a->sent, e);
 
+	pthread_mutex_lock(&one_at_a_time);
 	if (rc == 0)
 		rc = shot_begin(&s, r, a->pos.index, e);
 	if (rc == 0)

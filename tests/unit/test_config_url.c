@@ -108,8 +108,7 @@ static void bad_urls_say_what_to_do(void **state)
 		{ "s3://b/%00", "s3://b/%00: a broken % escape", "" },
 		{ "s3://b/a#b", "s3://b/a#b: a '#' in a URL is written %23", "" },
 		{ "s3://b?force-path-style=maybe",
-		  "s3://b: neither true nor false in the query",
-		  "" },
+		  "s3://b: neither true nor false in the query", "" },
 	};
 
 	(void)state;
