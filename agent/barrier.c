@@ -21,6 +21,7 @@
 #define TAIL_FRAMES 256
 #define TAIL_ROUNDS 3
 #define POLL_US 500
+#define REOPEN_US 2000
 #define HOLD_CEILING_MS 1000
 
 void stash_free(struct stash *s)
@@ -163,6 +164,7 @@ static int64_t hold_limit_us(const struct capture *c)
 static int checkpoint_all(struct capture *c, int64_t until_us, bool *all, struct err *e)
 {
 	uint32_t log, done;
+	int64_t reopen_us = clock_mono_us() + REOPEN_US;
 
 	*all = false;
 	for (;;) {
@@ -176,6 +178,12 @@ static int checkpoint_all(struct capture *c, int64_t until_us, bool *all, struct
 		*all = rc == 0 && log == done && log == follow_frames(c->follow);
 		if (*all || clock_mono_us() >= until_us)
 			return 0;
+		/* With all marks taken our own reader got an old one; by now some are free. */
+		if (clock_mono_us() >= reopen_us) {
+			if (switch_reader(c, stash_page, e) < 0)
+				return -1;
+			reopen_us = clock_mono_us() + REOPEN_US;
+		}
 		clock_sleep_us(POLL_US);
 	}
 }

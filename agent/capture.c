@@ -53,8 +53,13 @@ void capture_close(struct capture *c)
 int capture_index(struct capture *c, struct wal_index *ix, struct err *e)
 {
 	for (int i = 0; i < INDEX_TRIES; i++) {
+		struct err ignored = ERR_INIT;
+
 		if (wal_index_read(c->map, ix))
 			return 0;
+		/* A writer that died while it wrote the header: a new reader runs SQLite's recovery. */
+		if (i == INDEX_TRIES / 2 && sq_read_begin(c->sq, !c->cur, &ignored) == 0)
+			sq_read_end(c->sq, !c->cur);
 		clock_sleep_us(INDEX_PAUSE_US);
 	}
 	return err_set(e, ERR_AGAIN,

@@ -201,6 +201,11 @@ static int barrier(struct database *d, struct err *e)
 
 	if (rc < 0)
 		return -1;
+	const struct capture_stats *st = capture_stats(d->cap);
+
+	log_debug("barrier", LOGS("db", d->cfg->path), LOGB("complete", rc == 1),
+		  LOGI("wait_us", st->wait_us_last), LOGI("hold_us", st->hold_us_last),
+		  LOGU("wal_frames", st->wal_frames), LOGI("holder", st->holder));
 	int64_t b = d->barrier_backoff_ms ? d->barrier_backoff_ms * 2
 					  : BARRIER_BACKOFF_FIRST_MS;
 

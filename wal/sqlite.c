@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -304,13 +305,39 @@ bool sq_reading(const struct sq *s, int reader)
 	return s->reading[reader];
 }
 
+/* WAL_WRITE_LOCK is byte 0 of the wal-index's locks.  Taken by itself, through SQLite's own file
+ * object: BEGIN IMMEDIATE would hold a read mark as well, and with many readers about that can be
+ * an old one, which would keep our own checkpoint from completing. */
+#define WRITE_LOCK 0
+
+static sqlite3_file *lock_file(struct sq *s, struct err *e)
+{
+	sqlite3_file *f = file_of(s->w);
+	void volatile *p = NULL;
+	int rc = f ? f->pMethods->xShmMap(f, 0, SHM_REGION, 0, &p) : SQLITE_IOERR;
+
+	if (rc == SQLITE_OK && p)
+		return f;
+	fail(e, rc == SQLITE_OK ? SQLITE_BUSY : rc, NULL, s->path, "map the wal-index");
+	return NULL;
+}
+
 int sq_write_lock(struct sq *s, int64_t max_wait_ms, struct err *e)
 {
-	s->w_deadline_us = clock_mono_us() + max_wait_ms * 1000;
-	int rc = sqlite3_exec(s->w, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	int64_t deadline_us = clock_mono_us() + max_wait_ms * 1000;
+	sqlite3_file *f = lock_file(s, e);
+	int rc;
 
+	if (!f)
+		return -1;
+	while ((rc = f->pMethods->xShmLock(f, WRITE_LOCK, 1,
+					   SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE)) ==
+		       SQLITE_BUSY &&
+	       clock_mono_us() < deadline_us)
+		clock_sleep_us(W_POLL_US);
 	if (rc != SQLITE_OK)
-		return fail(e, rc, s->w, s->path, "take the write lock");
+		return fail(e, rc, NULL, s->path, "take the write lock");
+	f->pMethods->xShmBarrier(f);
 	s->locked = true;
 	return 0;
 }
@@ -319,7 +346,10 @@ void sq_write_unlock(struct sq *s)
 {
 	if (!s->locked)
 		return;
-	sqlite3_exec(s->w, "ROLLBACK", NULL, NULL, NULL);
+	sqlite3_file *f = file_of(s->w);
+
+	assert(f); /* it was there when the lock was taken */
+	f->pMethods->xShmLock(f, WRITE_LOCK, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
 	s->locked = false;
 }
 

@@ -4,7 +4,7 @@
  * SQLite (docs/capture.md, "Connections").
  *
  * Two readers are used in turn so that one read transaction is always open; W takes
- * the write lock for a barrier and never writes; K runs wal_checkpoint(PASSIVE)
+ * the write lock for a barrier, and nothing else; K runs wal_checkpoint(PASSIVE)
  * and never another mode.  None of them checkpoints by itself, also not on close.
  *
  * The database file and its -shm are reached through SQLite's own file object only:
@@ -50,7 +50,8 @@ MUST_CHECK int sq_read_begin(struct sq *s, int reader, struct err *e);
 void sq_read_end(struct sq *s, int reader);
 bool sq_reading(const struct sq *s, int reader);
 
-/* BEGIN IMMEDIATE, polling every 0.3 ms for up to max_wait_ms.  ERR_AGAIN when that is over. */
+/* SQLite's write lock, without a transaction or a read mark; polls every 0.3 ms for up to
+ * max_wait_ms.  Needs an open read transaction.  ERR_AGAIN when the time is over. */
 MUST_CHECK int sq_write_lock(struct sq *s, int64_t max_wait_ms, struct err *e);
 void sq_write_unlock(struct sq *s);
 
