@@ -178,7 +178,8 @@ bench: all $(BENCHBIN)
 lint:
 	scripts/dev/check-layers.sh
 	clang-format --dry-run -Werror $(FORMATTED)
-	printf '%s\n' $(SRC) | xargs -n1 -P2 clang-tidy --quiet
+	printf '%s\n' $(SRC) | xargs -P2 -I@ sh -c \
+		'out=$$(clang-tidy --quiet @ 2>/dev/null) || { printf "%s\n" "$$out"; exit 1; }'
 	mandoc -Tlint -Wwarning cmd/man/*.1
 	scripts/dev/check-docs.sh
 	scripts/dev/check-promises.sh
