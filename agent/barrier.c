@@ -20,6 +20,7 @@
 
 #define TAIL_FRAMES 256
 #define TAIL_ROUNDS 3
+#define TAIL_LIMIT_BYTES (32U << 20) /* of memory, whatever the app writes */
 #define POLL_US 500
 #define REOPEN_US 2000
 #define HOLD_CEILING_MS 1000
@@ -139,6 +140,12 @@ static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *
 		uint32_t have =
 			follow_was_reset(c->follow, &ix) ? 0 : follow_frames(c->follow);
 
+		uint64_t tail = (uint64_t)(ix.mx_frame - have) * sq_page_size(c->sq);
+
+		if (round >= TAIL_ROUNDS && tail > TAIL_LIMIT_BYTES)
+			return err_set(e, ERR_AGAIN,
+				       "%s: the app writes faster than we copy",
+				       sq_path(c->sq));
 		if (ix.mx_frame < have + TAIL_FRAMES || round >= TAIL_ROUNDS) {
 			c->seen = wal_index_glance(c->map);
 			return capture_follow(c, &ix, stash_page, e);

@@ -357,10 +357,13 @@ static void killed_writers_leave_no_phantom_commits(void **state)
 
 			sqlite3_open(t->db, &db);
 			sqlite3_busy_timeout(db, 5000);
-			for (;;)
+			for (;;) {
 				sqlite3_exec(db,
 					     "INSERT INTO t(x) VALUES(randomblob(5000))",
 					     NULL, NULL, NULL);
+				/* A reader slowed down by a sanitizer must be able to follow. */
+				clock_sleep_us(2000);
+			}
 		}
 		for (int i = 0; i < 10; i++) {
 			clock_sleep_us(500 + (int64_t)(random_u64() % 2000));
