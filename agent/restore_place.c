@@ -76,8 +76,10 @@ static int open_beside(struct place *p, struct err *e)
 {
 	for (int tries = 0; tries < 10; tries++) {
 		p->fd = open(p->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (p->fd < 0)
-			return err_errno(e, "create %s", p->path);
+		if (p->fd < 0) {
+			err_errno(e, "create %s", p->path);
+			return err_exit(e, EXIT_FAILED); /* ours, not the store's denial */
+		}
 		if (lock_temp(p, e) < 0) {
 			close(p->fd);
 			p->fd = -1;

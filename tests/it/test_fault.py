@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from testenv import sqlite
+from testenv import proc, sqlite
 from testenv.fault import Fault
 from testenv.walback import file_target
 
@@ -131,6 +131,7 @@ def test_local_files_that_cannot_be_written_cost_no_commit(walback, tmp_path, ca
             conn = sqlite.connect(db)
             for n in range(6):
                 sqlite.add_rows(conn, 5, seed=n)
+            proc.wait_until(lambda: not agent.alive() or 'generation begun' in agent.text(), 30, agent.text)
             if agent.alive():
                 walback.wait_synced(target, folder / 'check.db', db)
             conn.close()

@@ -206,10 +206,10 @@ def test_exec_forwards_the_signal(walback, file_replica, db, tmp_path):
     cfg = walback.config(db, file_replica)
     agent = walback.start('replicate', '-config', cfg, '-exec',
                           f'{sys.executable} -c "import signal,sys,time; '
-                          f'signal.signal(15, lambda *a: sys.exit(0)); print(1, flush=True); time.sleep(60)"')
+                          f'signal.signal(15, lambda *a: sys.exit(0)); print(chr(97)*20, flush=True); time.sleep(60)"')
     with agent:
         agent.wait_log('generation begun')
-        agent.wait_log('1\n')
+        agent.wait_log('a' * 20)
         assert agent.stop(sig=signal.SIGTERM) == 0, agent.text()
 
 
