@@ -142,10 +142,12 @@ static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *
 
 		uint64_t tail = (uint64_t)(ix.mx_frame - have) * sq_page_size(c->sq);
 
-		if (round >= TAIL_ROUNDS && tail > TAIL_LIMIT_BYTES)
-			return err_set(e, ERR_AGAIN,
-				       "%s: the app writes faster than we copy",
-				       sq_path(c->sq));
+		/* The app writes faster than we copy: it waits while we catch up, or its WAL would
+		 * grow without bound. */
+		if (round >= TAIL_ROUNDS && tail > TAIL_LIMIT_BYTES) {
+			c->seen = wal_index_glance(c->map);
+			return capture_follow(c, &ix, capture_page, e);
+		}
 		if (ix.mx_frame < have + TAIL_FRAMES || round >= TAIL_ROUNDS) {
 			c->seen = wal_index_glance(c->map);
 			return capture_follow(c, &ix, stash_page, e);
