@@ -127,6 +127,8 @@ static int prepare(struct capture *c, struct err *e)
 /* The write lock, with at most a short tail left to copy; the tail is in the stash. */
 static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *e)
 {
+	uint64_t before = UINT64_MAX;
+
 	for (int round = 0;; round++) {
 		int64_t asked = clock_mono_us();
 		struct wal_index ix;
@@ -141,17 +143,19 @@ static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *
 			follow_was_reset(c->follow, &ix) ? 0 : follow_frames(c->follow);
 
 		uint64_t tail = (uint64_t)(ix.mx_frame - have) * sq_page_size(c->sq);
+		bool last = round >= TAIL_ROUNDS || tail > before / 2;
 
 		/* The app writes faster than we copy: it waits while we catch up, or its WAL would
 		 * grow without bound. */
-		if (round >= TAIL_ROUNDS && tail > TAIL_LIMIT_BYTES) {
+		if (last && tail > TAIL_LIMIT_BYTES) {
 			c->seen = wal_index_glance(c->map);
 			return capture_follow(c, &ix, capture_page, e);
 		}
-		if (ix.mx_frame < have + TAIL_FRAMES || round >= TAIL_ROUNDS) {
+		if (ix.mx_frame < have + TAIL_FRAMES || last) {
 			c->seen = wal_index_glance(c->map);
 			return capture_follow(c, &ix, stash_page, e);
 		}
+		before = tail;
 		sq_write_unlock(c->sq);
 		if (capture_copy(c, NULL, e) < 0)
 			return -1;

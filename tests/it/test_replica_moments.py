@@ -116,7 +116,7 @@ def test_no_table_of_ours_in_the_database(walback, file_replica, db, tmp_path):
 
 def test_secrets_are_in_no_output(walback, s3_replica, db, tmp_path):
     secret = s3_replica.env['LITESTREAM_SECRET_ACCESS_KEY']
-    with walback.replicate(db, s3_replica, env={'LITESTREAM_LOG_LEVEL': 'debug'}) as agent:
+    with walback.replicate(db, s3_replica, env={'WALBACK_LOG_LEVEL': 'debug'}) as agent:
         walback.wait_synced(s3_replica, tmp_path / 'out.db', db)
         with open(f'/proc/{agent.pid}/cmdline', 'rb') as f:
             assert secret.encode() not in f.read()
