@@ -20,10 +20,8 @@
 
 #define TAIL_FRAMES 256
 #define TAIL_ROUNDS 3
-#define TAIL_LIMIT_BYTES (32U << 20) /* of memory, whatever the app writes */
 #define POLL_US 500
 #define REOPEN_US 2000
-#define HOLD_CEILING_MS 1000
 
 void stash_free(struct stash *s)
 {
@@ -79,14 +77,18 @@ static int held_back(const struct err *e)
 
 /* The other reader takes over; nothing between the two marks may be uncopied, so the copy comes
  * before the close. */
-static int switch_reader(struct capture *c, follow_page_fn *fn, struct err *e)
+static int switch_reader(struct capture *c, bool locked, struct err *e)
 {
 	struct wal_index ix;
 	int next = !c->cur;
 
 	if (sq_read_begin(c->sq, next, e) < 0)
 		return -1;
-	if (capture_index(c, &ix, e) < 0 || capture_follow(c, &ix, fn, e) < 0) {
+	int rc = !locked			? capture_copy(c, NULL, e)
+		 : capture_index(c, &ix, e) < 0 ? -1
+						: capture_follow(c, &ix, stash_page, e);
+
+	if (rc < 0) {
 		sq_read_end(c->sq, next);
 		return -1;
 	}
@@ -119,7 +121,7 @@ static int checkpoint_and_sync(struct capture *c, struct err *e)
 
 static int prepare(struct capture *c, struct err *e)
 {
-	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, capture_page, e) < 0)
+	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, false, e) < 0)
 		return -1;
 	return soften(c, checkpoint_and_sync(c, e), e);
 }
@@ -127,34 +129,21 @@ static int prepare(struct capture *c, struct err *e)
 /* The write lock, with at most a short tail left to copy; the tail is in the stash. */
 static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *e)
 {
-	uint64_t before = UINT64_MAX;
+	uint64_t before = 2ULL * CAPTURE_TAIL_LIMIT;
 
 	for (int round = 0;; round++) {
-		int64_t asked = clock_mono_us();
 		struct wal_index ix;
 
-		if (sq_write_lock(c->sq, c->opt.max_wait_ms, e) < 0)
+		if (capture_take_lock(c, held_since_us, &ix, e) < 0)
 			return -1;
-		*held_since_us = clock_mono_us();
-		c->stats.wait_us_last = *held_since_us - asked;
-		if (capture_index(c, &ix, e) < 0)
-			return -1;
-		uint32_t have =
-			follow_was_reset(c->follow, &ix) ? 0 : follow_frames(c->follow);
-
-		uint64_t tail = (uint64_t)(ix.mx_frame - have) * sq_page_size(c->sq);
+		uint64_t tail = capture_tail(c, &ix);
+		/* As fast as we copy, or faster: more rounds only make it longer. */
 		bool last = round >= TAIL_ROUNDS || tail > before / 2;
 
-		/* The app writes faster than we copy: it waits while we catch up, or its WAL would
-		 * grow without bound. */
-		if (last && tail > TAIL_LIMIT_BYTES) {
-			c->seen = wal_index_glance(c->map);
-			return capture_follow(c, &ix, capture_page, e);
-		}
-		if (ix.mx_frame < have + TAIL_FRAMES || last) {
-			c->seen = wal_index_glance(c->map);
+		if (last && tail > CAPTURE_TAIL_LIMIT)
+			return capture_while_it_waits(c, held_since_us, &ix, e);
+		if (last || tail < (uint64_t)TAIL_FRAMES * sq_page_size(c->sq))
 			return capture_follow(c, &ix, stash_page, e);
-		}
 		before = tail;
 		sq_write_unlock(c->sq);
 		if (capture_copy(c, NULL, e) < 0)
@@ -168,9 +157,9 @@ static int64_t hold_limit_us(const struct capture *c)
 	int64_t ms = c->opt.max_hold_ms;
 
 	for (uint64_t n = (uint64_t)c->opt.checkpoint_pages * 8;
-	     n < follow_frames(c->follow) && ms < HOLD_CEILING_MS; n *= 2)
+	     n < follow_frames(c->follow) && ms < CAPTURE_HOLD_CEILING_MS; n *= 2)
 		ms *= 2;
-	return (ms < HOLD_CEILING_MS ? ms : HOLD_CEILING_MS) * 1000;
+	return (ms < CAPTURE_HOLD_CEILING_MS ? ms : CAPTURE_HOLD_CEILING_MS) * 1000;
 }
 
 /* No reader at an older mark can arise while the lock is held, so short ones drain. */
@@ -193,7 +182,7 @@ static int checkpoint_all(struct capture *c, int64_t until_us, bool *all, struct
 			return 0;
 		/* With all marks taken our own reader got an old one; by now some are free. */
 		if (clock_mono_us() >= reopen_us) {
-			if (switch_reader(c, stash_page, e) < 0)
+			if (switch_reader(c, true, e) < 0)
 				return -1;
 			reopen_us = clock_mono_us() + REOPEN_US;
 		}
@@ -219,15 +208,15 @@ static int under_lock(struct capture *c, int64_t *held_since_us, bool *complete,
 		      struct err *e)
 {
 	*complete = false;
-	if (lock_and_copy(c, held_since_us, e) < 0 || switch_reader(c, stash_page, e) < 0)
+	if (lock_and_copy(c, held_since_us, e) < 0 || switch_reader(c, true, e) < 0)
 		return -1;
-	int64_t until = *held_since_us + hold_limit_us(c);
+	int64_t until = clock_mono_us() + hold_limit_us(c);
 
 	if (checkpoint_all(c, until, complete, e) < 0)
 		return -1;
 	if (!*complete)
 		return sq_mark_holder(c->sq, &c->stats.holder, e) < 0 ? -1 : 0;
-	if (capture_index(c, &c->rest_index, e) < 0 || switch_reader(c, stash_page, e) < 0)
+	if (capture_index(c, &c->rest_index, e) < 0 || switch_reader(c, true, e) < 0)
 		return -1;
 	/* From here on the reader is at mark 0, whatever others hold. */
 	c->may_reset = c->rested = true;

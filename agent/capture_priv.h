@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What capture.c and barrier.c share; for nobody else. */
+/* What capture.c, barrier.c and keep_up.c share; for nobody else. */
 #ifndef AGENT_CAPTURE_PRIV_H
 #define AGENT_CAPTURE_PRIV_H
 
 #include "agent/capture.h"
 #include "base/log.h"
 #include "wal/follow.h"
+
+#define CAPTURE_TAIL_LIMIT (32U << 20) /* bytes that the app may be ahead of us */
+#define CAPTURE_HOLD_CEILING_MS 1000   /* of the write lock at one time */
 
 /* Pages copied while the write lock is held, to be delivered after it. */
 struct stash {
@@ -40,5 +43,19 @@ int capture_page(void *arg, uint32_t pgno, uint32_t commit, const uint8_t *page,
 		 struct err *e);
 int capture_follow(struct capture *c, const struct wal_index *ix, follow_page_fn *fn,
 		   struct err *e);
+
+/* ---- keep_up.c ---- */
+
+/* Bytes of the WAL that are committed up to ix and not copied. */
+uint64_t capture_tail(const struct capture *c, const struct wal_index *ix);
+/* The write lock, at most opt.max_wait_ms from now, and the index under it.  ERR_AGAIN. */
+int capture_take_lock(struct capture *c, int64_t *held_since_us, struct wal_index *ix,
+		      struct err *e);
+/* With the write lock: copy to the end, *ix in the end.  It is let go every second for a moment.
+ * ERR_AGAIN, without the lock: the end was not reached in a few of these turns. */
+int capture_while_it_waits(struct capture *c, int64_t *held_since_us, struct wal_index *ix,
+			   struct err *e);
+/* After a copy that ended before ix.  Too far behind: the app waits while we catch up. */
+int capture_keep_up(struct capture *c, struct err *e);
 
 #endif

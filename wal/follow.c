@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wal/follow.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -19,6 +20,7 @@ struct follow {
 	struct wal_header header; /* salts and word order of the WAL being read */
 	struct wal_sum sum;	  /* after the last delivered frame */
 	uint32_t frame;		  /* delivered frames of this WAL */
+	int64_t limit_us;	  /* 0: none */
 
 	/* One window of frames, and the pages of the transaction being collected. */
 	uint8_t *window, *page;
@@ -87,6 +89,11 @@ bool follow_was_reset(const struct follow *f, const struct wal_index *ix)
 bool follow_behind(const struct follow *f, const struct wal_index *ix)
 {
 	return ix->mx_frame != (follow_was_reset(f, ix) ? 0 : f->frame);
+}
+
+void follow_limit(struct follow *f, int64_t mono_us)
+{
+	f->limit_us = mono_us;
 }
 
 uint32_t follow_frames(const struct follow *f)
@@ -260,13 +267,16 @@ int follow_read(struct follow *f, const struct wal_index *ix, bool may_reset,
 	if (open_wal(f, e) < 0 || (!f->frame && begin_wal(f, ix, e) < 0))
 		return -1;
 	struct wal_sum sum = f->sum;
-	uint32_t first = f->frame;
+	uint32_t first = f->frame, begin = first;
 
 	f->npgno = 0;
-	for (uint32_t at = f->frame; at < ix->mx_frame; at += f->window_count)
+	for (uint32_t at = f->frame; at < ix->mx_frame; at += f->window_count) {
+		if (f->limit_us && first != begin && clock_mono_us() > f->limit_us)
+			return 0;
 		if (fill_window(f, at, ix->mx_frame, e) < 0 ||
 		    read_window(f, &sum, &first, fn, arg, e) < 0)
 			return -1;
+	}
 	if (f->frame != ix->mx_frame || sum.s0 != ix->sum.s0 || sum.s1 != ix->sum.s1)
 		return discontinuity(f, e, "it does not end as the wal-index says");
 	return 0;

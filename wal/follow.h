@@ -34,9 +34,13 @@ uint32_t follow_frames(const struct follow *f); /* of the current WAL, delivered
 
 /* Deliver all transactions after the last read up to ix.  may_reset: other salts than before are a reset
  * that lost nothing.  ERR_CORRUPT (slug wal_discontinuity): what lies there does not continue what was
- * read; the caller must begin a new generation.  ERR_IO; or what fn returned. */
+ * read; the caller must begin a new generation.  ERR_IO; or what fn returned.  With a limit set
+ * it may end before ix: follow_behind tells. */
 MUST_CHECK int follow_read(struct follow *f, const struct wal_index *ix, bool may_reset,
 			   follow_page_fn *fn, void *arg, struct err *e);
+/* The next reads end with the first transaction that is delivered after that moment of clock_mono_us;
+ * 0: no limit. */
+void follow_limit(struct follow *f, int64_t mono_us);
 /* fdatasync of the -wal: what was read is durable.  No -wal: nothing to do. */
 MUST_CHECK int follow_sync(struct follow *f, struct err *e);
 /* Free the read buffers (idle). */
