@@ -12,7 +12,7 @@
 #define INDEX_TRIES 50
 #define INDEX_PAUSE_US 200
 #define HASH_CHUNK (1U << 20)
-#define COPY_SLICE_US 200000 /* then look how far the app is ahead */
+#define COPY_SLICE_US 50000 /* then look how far the app is ahead */
 
 struct capture *capture_open(const char *path, const struct capture_options *o,
 			     const struct capture_sink *sink, struct err *e)
@@ -113,24 +113,31 @@ int capture_follow(struct capture *c, const struct wal_index *ix, follow_page_fn
 	return 0;
 }
 
+/* *more: it ended before the end of the WAL. */
+static int copy_slice(struct capture *c, bool *more, struct err *e)
+{
+	struct wal_index ix;
+
+	c->seen = wal_index_glance(c->map);
+	if (capture_index(c, &ix, e) < 0)
+		return -1;
+	follow_limit(c->follow, clock_mono_us() + COPY_SLICE_US);
+	int rc = capture_follow(c, &ix, capture_page, e);
+
+	follow_limit(c->follow, 0);
+	*more = rc == 0 && follow_behind(c->follow, &ix);
+	return rc;
+}
+
 int capture_copy(struct capture *c, uint64_t *commits, struct err *e)
 {
 	uint64_t before = c->stats.commits;
-	struct wal_index ix;
+	bool more = true;
 
-	for (;;) {
-		c->seen = wal_index_glance(c->map);
-		if (capture_index(c, &ix, e) < 0)
+	while (more) {
+		if (c->overrun && capture_keep_up(c, e) < 0)
 			return -1;
-		follow_limit(c->follow, clock_mono_us() + COPY_SLICE_US);
-		int rc = capture_follow(c, &ix, capture_page, e);
-
-		follow_limit(c->follow, 0);
-		if (rc < 0)
-			return -1;
-		if (!follow_behind(c->follow, &ix))
-			break;
-		if (capture_keep_up(c, e) < 0)
+		if (copy_slice(c, &more, e) < 0 || (more && capture_keep_up(c, e) < 0))
 			return -1;
 	}
 	if (commits)

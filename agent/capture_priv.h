@@ -34,6 +34,7 @@ struct capture {
 	int cur; /* the reader that is open */
 	bool settled;
 	bool rested; /* at mark 0 and nothing committed since */
+	bool overrun; /* the app was ahead when the last copy gave up: do not give it more start */
 	bool may_reset; /* a reset would lose nothing: mark 0 unbroken, no frame delivered since */
 };
 

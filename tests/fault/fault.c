@@ -2,12 +2,14 @@
 /*
  * An LD_PRELOAD library that makes the n-th call of one kind fail, or kills the process there.
  *
- * FAULT_CALL   write fsync rename link unlink truncate create: pwrite counts as write, fdatasync as
- *              fsync, ftruncate as truncate, open with O_CREAT and mkdir as create
+ * FAULT_CALL   read write fsync rename link unlink truncate create: pread counts as read, pwrite as
+ *              write, fdatasync as fsync, ftruncate as truncate, open with O_CREAT and mkdir as create
  * FAULT_PATH   only calls on a path that contains this text count; unset: on any regular path
  * FAULT_NTH    which one fails, from 1; 0: none (only count)
  * FAULT_TIMES  how many in a row fail (default 1)
- * FAULT_ERRNO  a number; "kill": SIGKILL instead; "short": half of a write is done
+ * FAULT_ERRNO  a number; "kill": SIGKILL instead; "short": half of a read or write is done;
+ *              "slow:N": nothing fails, but reads and writes of over 64 KiB pass at N MB/s
+ * FAULT_WHILE  a file: faults happen only as long as it exists
  * FAULT_STATE  a file with the count so far (8 bytes, native), shared by all processes
  */
 #include <dlfcn.h>
@@ -32,11 +34,11 @@
 		memcpy(&next, &symbol, sizeof(next));   \
 	}
 
-enum verdict { PASS, FAIL, SHORT };
+enum verdict { PASS, FAIL, SHORT, SLOW };
 
 static uint64_t *counter;
-static uint64_t nth, times = 1;
-static const char *call, *path_part, *how;
+static uint64_t nth, times = 1, mb_per_s;
+static const char *call, *path_part, *how, *while_path;
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -47,6 +49,9 @@ __attribute__((constructor)) static void begin(void)
 	call = getenv("FAULT_CALL");
 	path_part = getenv("FAULT_PATH");
 	how = getenv("FAULT_ERRNO");
+	while_path = getenv("FAULT_WHILE");
+	if (how && strncmp(how, "slow:", 5) == 0)
+		mb_per_s = strtoull(how + 5, NULL, 10);
 	if (!state || !call || !n)
 		return;
 	nth = strtoull(n, NULL, 10);
@@ -64,10 +69,15 @@ __attribute__((constructor)) static void begin(void)
 
 static enum verdict judge(const char *kind, const char *path)
 {
+	int saved = errno;
 	uint64_t n;
 
 	if (!counter || strcmp(kind, call) != 0 || (path_part && !strstr(path, path_part)))
 		return PASS;
+	if (while_path && access(while_path, F_OK) != 0) {
+		errno = saved;
+		return PASS;
+	}
 	n = __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
 	if (nth == 0 || n < nth || n >= nth + times)
 		return PASS;
@@ -75,6 +85,8 @@ static enum verdict judge(const char *kind, const char *path)
 		kill(getpid(), SIGKILL);
 	if (how && strcmp(how, "short") == 0)
 		return SHORT;
+	if (mb_per_s)
+		return SLOW;
 	errno = how ? (int)strtol(how, NULL, 10) : EIO;
 	return FAIL;
 }
@@ -101,28 +113,62 @@ static enum verdict judge_fd(const char *kind, int fd)
 	return v;
 }
 
+/* How much of n bytes is to be moved now; -1: fail. */
+static ssize_t share(const char *kind, int fd, size_t n)
+{
+	enum verdict v = judge_fd(kind, fd);
+
+	if (v == SLOW && n > 65536)
+		usleep((useconds_t)(n / mb_per_s));
+	return v == FAIL ? -1 : (ssize_t)(v == SHORT && n > 1 ? n / 2 : n);
+}
+
+ssize_t read(int fd, void *p, size_t n)
+{
+	NEXT(read)
+	ssize_t part = share("read", fd, n);
+
+	return part < 0 ? -1 : next(fd, p, (size_t)part);
+}
+
+ssize_t pread(int fd, void *p, size_t n, off_t at)
+{
+	NEXT(pread)
+	ssize_t part = share("read", fd, n);
+
+	return part < 0 ? -1 : next(fd, p, (size_t)part, at);
+}
+
+ssize_t pread64(int fd, void *p, size_t n, off64_t at)
+{
+	NEXT(pread64)
+	ssize_t part = share("read", fd, n);
+
+	return part < 0 ? -1 : next(fd, p, (size_t)part, at);
+}
+
 ssize_t write(int fd, const void *p, size_t n)
 {
 	NEXT(write)
-	enum verdict v = judge_fd("write", fd);
+	ssize_t part = share("write", fd, n);
 
-	return v == FAIL ? -1 : next(fd, p, v == SHORT ? n / 2 : n);
+	return part < 0 ? -1 : next(fd, p, (size_t)part);
 }
 
 ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 {
 	NEXT(pwrite)
-	enum verdict v = judge_fd("write", fd);
+	ssize_t part = share("write", fd, n);
 
-	return v == FAIL ? -1 : next(fd, p, v == SHORT ? n / 2 : n, at);
+	return part < 0 ? -1 : next(fd, p, (size_t)part, at);
 }
 
 ssize_t pwrite64(int fd, const void *p, size_t n, off64_t at)
 {
 	NEXT(pwrite64)
-	enum verdict v = judge_fd("write", fd);
+	ssize_t part = share("write", fd, n);
 
-	return v == FAIL ? -1 : next(fd, p, v == SHORT ? n / 2 : n, at);
+	return part < 0 ? -1 : next(fd, p, (size_t)part, at);
 }
 
 int fsync(int fd)

@@ -237,7 +237,7 @@ def test_a_store_that_goes_away_and_the_app_never_notices(walback, proxied_repli
             wrote = len(w.committed())
         assert wrote > 300
         wal = Path(str(db) + '-wal').stat().st_size
-        assert wal < 256 << 20
+        assert wal < 128 << 20
         s3_proxy.up()
         proc.wait_until(lambda: 'level=ERROR' not in agent.text() or 'replica reached again' in agent.text(),
                         60, agent.text)
@@ -309,8 +309,8 @@ def test_six_short_readers_and_two_writers_the_wal_stays_bounded(walback, file_r
             a.stop()
             b.stop()
         assert agent.stop() == 0, agent.text()
-    # Some 5 MB where both processors are ours; a starved agent copies late.
-    assert most < 256 << 20, f'the WAL grew to {most}'
+    # Some 15 MB, also on an unoptimised build; an app that is far ahead waits.
+    assert most < 128 << 20, f'the WAL grew to {most}'
     walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from .tools import ROOT
 
-KINDS = ('write', 'fsync', 'rename', 'link', 'unlink', 'truncate', 'create')
+KINDS = ('read', 'write', 'fsync', 'rename', 'link', 'unlink', 'truncate', 'create')
 
 
 def library():
@@ -27,12 +27,30 @@ class Fault:
         self.state = Path(folder) / f'fault-{call}-{nth}-{how}'
         self.state.unlink(missing_ok=True)
         self.call, self.nth, self.how, self.path, self.times = call, nth, how, path, times
+        self.flag = None
+
+    @classmethod
+    def always(cls, folder, call, how, path):
+        """Every such call from begin() until over()."""
+        f = cls(folder, call, 1, how, path, times=1 << 60)
+        f.flag = Path(folder) / f'fault-{call}-{how}.while'
+        f.flag.unlink(missing_ok=True)
+        return f
+
+    def begin(self):
+        self.flag.touch()
+        return self
+
+    def over(self):
+        self.flag.unlink()
 
     def env(self):
         e = {'LD_PRELOAD': library(), 'FAULT_CALL': self.call, 'FAULT_NTH': self.nth, 'FAULT_ERRNO': self.how,
              'FAULT_TIMES': self.times, 'FAULT_STATE': self.state}
         if self.path:
             e['FAULT_PATH'] = self.path
+        if self.flag:
+            e['FAULT_WHILE'] = self.flag
         return e
 
     def count(self):
