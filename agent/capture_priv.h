@@ -8,7 +8,7 @@
 #include "wal/follow.h"
 
 #define CAPTURE_TAIL_LIMIT (32U << 20) /* bytes that the app may be ahead of us */
-#define CAPTURE_HOLD_CEILING_MS 1000   /* of the write lock at one time */
+#define CAPTURE_HOLD_CEILING_MS 1000LL /* of the write lock at one time */
 
 /* Pages copied while the write lock is held, to be delivered after it. */
 struct stash {
