@@ -3,10 +3,11 @@
 # make check      unit tests; check-it: integration tests against real servers
 # make demo       a database replicated, destroyed and brought back; test: all of scripts/test.sh
 # make nightly    every server, long fuzzing; bench: the figures of README
-# make asan tsan coverage fuzz lint format install clean: see docs/development.md
+# make install    to PREFIX (/usr/local), below DESTDIR; uninstall; dist: build/walback-VERSION.tar.gz
+# make asan tsan coverage fuzz lint format clean: see docs/development.md
 NAME    := walback
-# The tag where there is git, the VERSION file in a tarball.
-VERSION := $(shell git describe --tags --dirty --match 'v*' 2>/dev/null | sed 's/^v//')
+# The tag in a clone, the VERSION file in a tarball, also inside somebody else's repository.
+VERSION := $(if $(wildcard .git),$(shell git describe --tags --dirty --match 'v*' 2>/dev/null | sed 's/^v//'))
 ifeq ($(VERSION),)
 VERSION := $(shell cat VERSION)
 endif
@@ -198,12 +199,23 @@ install: $O/$(NAME)
 	$(INSTALL) -d '$(DESTDIR)$(MANDIR)/man1' && $(INSTALL) -m 0644 cmd/man/*.1 '$(DESTDIR)$(MANDIR)/man1/'
 	$(INSTALL) -D -m 0644 cmd/completion/$(NAME).bash '$(DESTDIR)$(BASHCOMPDIR)/$(NAME)'
 
+uninstall:
+	rm -f '$(DESTDIR)$(BINDIR)/$(NAME)' '$(DESTDIR)$(BASHCOMPDIR)/$(NAME)' \
+		$(patsubst cmd/man/%,'$(DESTDIR)$(MANDIR)/man1/%',$(wildcard cmd/man/*.1))
+
+# What is committed, with the version it has now in VERSION.
+DIST := $(NAME)-$(VERSION)
+dist:
+	@mkdir -p build/dist
+	echo '$(VERSION)' >build/dist/VERSION
+	git archive --prefix='$(DIST)/' --add-file=build/dist/VERSION -o 'build/$(DIST).tar.gz' HEAD
+
 clean:
 	rm -rf build
 
 FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check unit-build asan tsan fuzz fuzz-build fuzz-run lint format completion install clean \
+.PHONY: all check unit-build asan tsan fuzz fuzz-build fuzz-run lint format completion install uninstall dist clean \
 	check-it it-build coverage coverage-run test nightly demo bench FORCE
 -include $(OBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d) $(ITBIN:=.d)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exit statuses of the program (docs/exit-codes in the manual) and the default for an error. */
+/* Exit statuses of the program (docs/protocol.md, "Exit statuses") and the default for an error. */
 #ifndef AGENT_EXIT_H
 #define AGENT_EXIT_H
 

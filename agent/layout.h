@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of objects to facts and back (docs/format.md, "In the store").  Pure.
+ * Names of objects to facts and back (docs/format.md, "Keys").  Pure.
  *
  * Keys are relative to the replica's root, without a leading slash.  Whatever
  * is not exactly of the grammar is LAYOUT_OTHER and is nobody's business:

@@ -19,7 +19,6 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#define DEFAULT_STOP_MS 30000
 #define APP_WAIT_MS \
 	10000 /* for the readers to be held, before the app starts all the same */
 #define STARTING_POLL_MS 10 /* until everything is ready and the first sync has been told */
@@ -42,7 +41,7 @@ static const struct opt opts[] = {
 	{ "notify-fd", 0, OPT_U64, AT(notify_fd), "N",
 	  "tell a supervisor over this descriptor: ready, synced, beat" },
 	{ "stop-timeout", 0, OPT_DURATION, AT(stop_timeout_ms), "D",
-	  "time for the last sync when asked to stop" },
+	  "time for the last sync when asked to stop (else shutdown-timeout: 9s)" },
 	{ 0 },
 };
 
@@ -56,7 +55,7 @@ struct loop {
 	pid_t app;
 	bool app_started, app_ended, ready, stopping;
 	int app_status, signal;
-	int64_t began_ms, kill_at_ms;
+	int64_t began_ms, kill_at_ms, stop_timeout_ms;
 };
 
 static int open_signals(struct err *e)
@@ -102,11 +101,6 @@ static void reap(struct loop *l)
 	log_info("the app has ended", LOGI("status", l->app_status));
 }
 
-static int64_t stop_timeout(const struct loop *l)
-{
-	return l->args->stop_timeout_ms > 0 ? l->args->stop_timeout_ms : DEFAULT_STOP_MS;
-}
-
 static void on_signal(struct loop *l, int sig)
 {
 	if (sig == SIGCHLD) {
@@ -119,7 +113,7 @@ static void on_signal(struct loop *l, int sig)
 		log_info("signal received, walback shutting down", LOGI("signal", sig));
 		l->stopping = true;
 		l->signal = sig;
-		l->kill_at_ms = clock_mono_ms() + stop_timeout(l);
+		l->kill_at_ms = clock_mono_ms() + l->stop_timeout_ms;
 	}
 	if (l->app_started && !l->app_ended)
 		kill(l->app, sig);
@@ -219,6 +213,8 @@ static int replicate(struct loop *l, const struct config *c, struct err *e)
 		l->args->if_different && !strcmp(l->args->if_different, "stop");
 	o.adopt_local = l->args->if_different && !strcmp(l->args->if_different, "adopt");
 	l->exec = l->args->exec ? l->args->exec : c->exec;
+	l->stop_timeout_ms = l->args->stop_timeout_ms > 0 ? l->args->stop_timeout_ms
+							  : c->shutdown_timeout_ms;
 	l->signal_fd = open_signals(e);
 	if (l->signal_fd < 0)
 		return -1;
@@ -230,7 +226,7 @@ static int replicate(struct loop *l, const struct config *c, struct err *e)
 	l->began_ms = clock_mono_ms();
 	if (run_loop(l, e) < 0)
 		return -1;
-	bool all = engine_finish(l->engine, stop_timeout(l), beat, l);
+	bool all = engine_finish(l->engine, l->stop_timeout_ms, beat, l);
 
 	log_info("walback shut down", LOGB("everything_sent", all));
 	if (l->app_ended && l->app_status)

@@ -377,7 +377,7 @@ static int replace(const struct args *a, struct restore_report *rep, struct err 
 	else if (r < 0)
 		unlink(rep->temp);
 	if (r == 0 && sw.quarantine)
-		say_lines(a, "note", sw.quarantine);
+		say_lines(a, "note: the file that was there is kept as", sw.quarantine);
 	swap_report_free(&sw);
 	return r;
 }
@@ -448,7 +448,7 @@ const struct command cmd_restore = {
 	.name = "restore",
 	.run = run,
 	.opts = opts,
-	.operands = "DB|URL",
+	.operands = "[DB|URL]",
 	.help = "rebuild a database from its replica",
 	.max_operands = 1,
 	.config = true,

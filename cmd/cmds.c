@@ -77,6 +77,11 @@ static int help(const char *name)
 	return cmd_print(&out);
 }
 
+static bool asks_for_help(const char *word)
+{
+	return !strcmp(word, "-h") || !strcmp(word, "-help") || !strcmp(word, "--help");
+}
+
 int cmds_main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
@@ -87,9 +92,8 @@ int cmds_main(int argc, char **argv)
 		status = help(NULL);
 		return status ? status : EXIT_USAGE;
 	}
-	if (!strcmp(name, "help") || !strcmp(name, "-h") || !strcmp(name, "-help") ||
-	    !strcmp(name, "--help"))
-		return help(argc > 2 ? argv[2] : NULL);
+	if (!strcmp(name, "help") || asks_for_help(name))
+		return help(argc > 2 && !asks_for_help(argv[2]) ? argv[2] : NULL);
 	if (!strcmp(name, "-version") || !strcmp(name, "--version"))
 		name = "version";
 	c = cmds_find(name);

@@ -18,7 +18,7 @@ static const struct opt config_opts[] = {
 };
 
 static const struct opt json_opts[] = {
-	{ "json", 0, OPT_FLAG, AT(json), NULL, "print JSON" },
+	{ "json", 0, OPT_FLAG, AT(json), NULL, "print JSON, times in UTC, units in names" },
 	{ 0 },
 };
 

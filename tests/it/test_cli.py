@@ -36,7 +36,7 @@ def test_version_is_the_version_alone(walback):
 def test_help_and_no_command(walback):
     r = walback.run()
     assert r.code == 2 and r.out.startswith('walback keeps SQLite databases safe') and r.err == ''
-    for words in (['help'], ['-h'], ['--help']):
+    for words in (['help'], ['-h'], ['--help'], ['help', '-help'], ['help', '-h']):
         assert walback.run(*words).ok().out == r.out
     for words in (['help', 'config'], ['config', '-h'], ['config', '--help'], ['config', '-help']):
         assert walback.run(*words).ok().out.startswith('usage: walback config [option...]\n')

@@ -245,9 +245,11 @@ def test_a_store_that_goes_away_and_the_app_never_notices(walback, proxied_repli
     walback.restore_and_check(proxied_replica, tmp_path / 'out.db', db)
 
 
-def test_a_dead_store_at_the_end_is_said_and_the_exit_status_tells(walback, proxied_replica, s3_proxy, db):
+@pytest.mark.parametrize('words, env', [(['-stop-timeout', '2s'], {}), ([], {'WALBACK_SHUTDOWN_TIMEOUT': '2s'})],
+                         ids=['option', 'setting'])
+def test_a_dead_store_at_the_end_is_said_and_the_exit_status_tells(walback, proxied_replica, s3_proxy, db, words, env):
     cfg = walback.config(db, proxied_replica)
-    with walback.start('replicate', '-stop-timeout', '2s', '-config', cfg, env=proxied_replica.env) as agent:
+    with walback.start('replicate', *words, '-config', cfg, env={**proxied_replica.env, **env}) as agent:
         agent.wait_log('generation begun')
         s3_proxy.down()
         c = sqlite.connect(db)

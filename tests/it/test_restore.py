@@ -52,11 +52,12 @@ def test_force_keeps_what_it_replaces(walback, basic, tmp_path, want):
     sqlite.create(out)
     os.chmod(out, 0o640)
     old = sha(out)
-    walback.restore(basic, out, '-force').ok()
+    r = walback.restore(basic, out, '-force').ok()
     assert sha(out) == want
     assert stat.S_IMODE(out.stat().st_mode) == 0o640
     kept = [p for p in tmp_path.iterdir() if p.name.startswith('x.db.replaced.') and not p.name.endswith(('-wal', '-shm'))]
     assert len(kept) == 1 and sha(kept[0]) == old
+    assert f'note: the file that was there is kept as {kept[0]}\n' in r.err
     assert not (tmp_path / 'x.db.walback-tmp').exists()
 
 

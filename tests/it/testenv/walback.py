@@ -107,7 +107,9 @@ class Walback:
         targets = targets if isinstance(targets, (list, tuple)) else [targets]
         cfg = self.config(db, targets, replica_keys=replica_keys, **db_keys)
         merged = {k: v for t in targets for k, v in t.env.items()}
-        return self.start('replicate', '-config', cfg, env={**merged, **(env or {})})
+        # The last sync on a busy machine, under a sanitizer: longer than the default for containers.
+        patient = {'WALBACK_SHUTDOWN_TIMEOUT': '30s'}
+        return self.start('replicate', '-config', cfg, env={**patient, **merged, **(env or {})})
 
     def restore(self, target, output, *args, timeout=120, env=None):
         """`walback restore -o output URL`: a Result, not yet checked."""
