@@ -203,12 +203,13 @@ uninstall:
 	rm -f '$(DESTDIR)$(BINDIR)/$(NAME)' '$(DESTDIR)$(BASHCOMPDIR)/$(NAME)' \
 		$(patsubst cmd/man/%,'$(DESTDIR)$(MANDIR)/man1/%',$(wildcard cmd/man/*.1))
 
-# What is committed, with the version it has now in VERSION.
-DIST := $(NAME)-$(VERSION)
+# What is committed, with its version in VERSION.
+DIST := $(patsubst %-dirty,%,$(VERSION))
 dist:
 	@mkdir -p build/dist
-	echo '$(VERSION)' >build/dist/VERSION
-	git archive --prefix='$(DIST)/' --add-file=build/dist/VERSION -o 'build/$(DIST).tar.gz' HEAD
+	$(Q)echo '$(DIST)' >build/dist/VERSION
+	$(call say,TAR,build/$(NAME)-$(DIST).tar.gz) git archive --prefix='$(NAME)-$(DIST)/' \
+		--add-file=build/dist/VERSION -o 'build/$(NAME)-$(DIST).tar.gz' HEAD -- . ':(exclude)VERSION'
 
 clean:
 	rm -rf build
