@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "cmd/cmds.h"
 #include "cmd/common.h"
@@ -376,8 +377,12 @@ static int replace(const struct args *a, struct restore_report *rep, struct err 
 		err_hint(e, "run the same command again: it finishes the swap");
 	else if (r < 0)
 		unlink(rep->temp);
-	if (r == 0 && sw.quarantine)
-		say_lines(a, "note: the file that was there is kept as", sw.quarantine);
+	if (r == 0 && sw.quarantine) {
+		AUTO_FREE char *kept =
+			mem_fmt("the file that was there is kept as %s", sw.quarantine);
+
+		say_lines(a, "note", kept);
+	}
 	swap_report_free(&sw);
 	return r;
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# scripts/dev/check-docs.sh [PROGRAM]: the manual, the README and the completion
+# scripts/dev/check-docs.sh [PROGRAM]: the manual, the README, docs/ and the completion
 # script name what the program has, and nothing that it does not have.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -18,7 +18,7 @@ complain() {
 "$program" completion list >"$tmp/program"
 
 # What the manual has, in the words of `completion list`: sections of COMMANDS and
-# CONFIGURATION, their items, variables, and error codes.
+# CONFIGURATION, their items, variables, columns and JSON names, error codes, exit statuses.
 awk '
 	/^\.Sh / { part = $2; section = "" }
 	/^\.Ss / {
@@ -34,7 +34,14 @@ awk '
 		for (i = 1; i <= NF; i++) if ($i == ".Cm" || $i == "Cm") print "note " $(i + 1)
 	}
 	part == "CONFIGURATION" && section != "Keys" && /^\.It Cm / { print "key " section " " $3 }
+	part == "COMMANDS" && /^\.It Li / { print "column " section " " $3 }
+	part == "COMMANDS" && /^\.Li / {
+		for (i = 2; i <= NF; i++) if ($i ~ /^[a-z][a-z_]*$/) print "word " section " " $i
+	}
 	part == "DIAGNOSTICS" && /^\.It Sy / { print "code " $3 }
+	part == "EXIT" && /^\.It / {
+		for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+$/) print "status " $i
+	}
 	/^\.Ev / {
 		for (i = 2; i <= NF; i++) if ($i ~ /^[A-Z][A-Z0-9_]+$/) print "env " $i
 	}
@@ -93,6 +100,81 @@ while read -r kind a b; do
 		;;
 	esac
 done <"$tmp/manual"
+
+# Tables: the columns that a command prints, and the names in its JSON.
+for file in cmd/cmd_[a-z]*.c; do
+	command=$(basename "$file" .c)
+	command=${command#cmd_}
+	tr -d '\n\t' <"$file" | grep -o 'columns\[\] = {[^}]*}' | grep -o '"[a-z]*"' | tr -d '"' |
+		sed "s/^/column $command /"
+	tr -d '\n\t' <"$file" | grep -oE 'json_(put_[a-z0-9]+|open)\([^;"]*"[a-z_]+"' |
+		sed -E "s/.*\"([a-z_]+)\"/word $command \1/"
+done | grep -v ' internal ' | sort -u >"$tmp/printed"
+while read -r kind a b; do
+	has "$kind $a $b" || { [ "$kind" = word ] && has "column $a $b"; } ||
+		complain "the manual lacks the $kind $b that $a prints"
+done <"$tmp/printed"
+grep '^column ' "$tmp/manual" >"$tmp/columns" || :
+while read -r kind a b; do
+	grep -qxF "$kind $a $b" "$tmp/printed" || complain "the manual has the column $b of $a, the program has not"
+done <"$tmp/columns"
+
+# Variables: what the code asks for, and what the manual says it asks for.
+code() {
+	grep -rhoE --include='*.c' --include='*.h' "$1" base wal s3 agent cmd
+}
+{
+	code '(getenv|env_get)\([^"]*"[A-Z][A-Z0-9_]*"' | grep -oE '"[A-Z0-9_]+"' | tr -d '"'
+	code '"[^"]*"' | grep -oE '\b(WALBACK|LITESTREAM|AWS)_[A-Z0-9_]+\b' | sed 's/_FILE$//'
+	sed -n 's/^env //p' "$tmp/program"
+} | grep -vxE 'WALBACK_VERSION|WALBACK_|LITESTREAM_' | sort -u >"$tmp/asked"
+while read -r name; do
+	has "env $name" || complain "the manual lacks the variable $name, which the code reads"
+done <"$tmp/asked"
+sed -n 's/^env //p' "$tmp/manual" >"$tmp/told"
+while read -r name; do
+	grep -qxF "$name" "$tmp/asked" || complain "the manual has the variable $name, which nothing reads"
+done <"$tmp/told"
+
+# Exit statuses: agent/exit.h, those of a program that cannot be started, and those of signals.
+{
+	sed -nE 's/^\tEXIT_[A-Z_]+ = ([0-9]+),.*/\1/p' agent/exit.h
+	code 'err_exit\(e, [0-9]+\)' | grep -oE '[0-9]+'
+	sed -nE '/int signals\[\] = \{/s/.*\{(.*)\}.*/\1/p' cmd/interrupt.c | tr -d ' ' | tr ',' '\n' |
+		sed 's/^SIGHUP$/129/; s/^SIGINT$/130/; s/^SIGTERM$/143/'
+} | sort -un >"$tmp/statuses"
+sed -n 's/^status //p' "$tmp/manual" | sort -un | cmp -s - "$tmp/statuses" ||
+	complain "EXIT STATUS of the manual is not what the program has: $(xargs <"$tmp/statuses")"
+sed -n '/^## Exit statuses/,$p' docs/protocol.md | sed -nE 's/^\| ([0-9, ]+) \|.*/\1/p' | tr -d ' ' | tr ',' '\n' |
+	sort -un | cmp -s - "$tmp/statuses" ||
+	complain "docs/protocol.md, \"Exit statuses\": not what the program has: $(xargs <"$tmp/statuses")"
+
+# docs/X.md, and its sections, that a comment or a document names.
+named() { # named PATTERN FILE: with the breaks of lines and comments taken out
+	sed -E 's/^[[:space:]]*(\*|#|\/\/)[[:space:]]?//' "$2" | tr '\n' ' ' | grep -oE "$1(, \"[^\"]+\"( and \"[^\"]+\")*)?"
+}
+{
+	git ls-files -- '*.[ch]' '*.py' '*.sh' Makefile README.md CHANGELOG.md 2>/dev/null ||
+		find base wal s3 agent cmd tests scripts Makefile README.md CHANGELOG.md -name '*.[ch]' -o -name '*.py' \
+			-o -name '*.sh' -o -name Makefile -o -name '*.md'
+} | while read -r file; do
+	[ "$file" = scripts/dev/check-docs.sh ] || named 'docs/[A-Za-z]+\.md' "$file" | sed "s|^|$file: |"
+done >"$tmp/named" || :
+for file in docs/*.md; do
+	named '`[a-z]+\.md`' "$file" | tr -d '`' | sed "s|^|$file: docs/|"
+done >>"$tmp/named" || :
+while IFS= read -r line; do
+	where=${line%%: *}
+	doc=$(expr "$line" : '[^ ]* \(docs/[A-Za-z]*\.md\)')
+	if ! [ -f "$doc" ]; then
+		complain "$where names $doc, which does not exist"
+		continue
+	fi
+	printf '%s\n' "$line" | grep -o '"[^"]*"' | tr -d '"' >"$tmp/sections" || :
+	while IFS= read -r section; do
+		grep -qiE "^#+ $section( |\$)" "$doc" || complain "$where names the section \"$section\" of $doc, which has none"
+	done <"$tmp/sections"
+done <"$tmp/named"
 
 # The README's table of commands.
 if [ -f README.md ]; then
