@@ -161,6 +161,7 @@ named() { # named PATTERN FILE: with the breaks of lines and comments taken out
 	[ "$file" = scripts/dev/check-docs.sh ] || named 'docs/[A-Za-z]+\.md' "$file" | sed "s|^|$file: |"
 done >"$tmp/named" || :
 for file in docs/*.md; do
+	# shellcheck disable=SC2016 # backquotes of Markdown
 	named '`[a-z]+\.md`' "$file" | tr -d '`' | sed "s|^|$file: docs/|"
 done >>"$tmp/named" || :
 while IFS= read -r line; do
