@@ -43,7 +43,15 @@ chmod +x app
 step() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
 [ -t 1 ] || step() { printf '\n# %s\n' "$*"; }
 show() {
-	echo "\$ $*" | sed "s|$work|.|g"
+	# As a shell would need it: words with blanks quoted.
+	line='$'
+	for word; do
+		case $word in
+		*' '*) line="$line '$word'" ;;
+		*) line="$line $word" ;;
+		esac
+	done
+	echo "$line" | sed "s|$work|.|g"
 	status=0
 	"$@" >out 2>&1 || status=$?
 	finish "$1 $2"
@@ -99,6 +107,8 @@ show sqlite3 earlier.db 'SELECT id, item FROM orders'
 sqlite3 earlier.db .dump >earlier.sql
 if cmp -s good.sql earlier.sql; then
 	printf '\nThe restored database equals the one of %s, row for row.\n' "$moment"
+	# shellcheck disable=SC2016 # backquotes for people
+	printf 'The program is build/release/walback: try `walback help`, or `make install` and `man walback`.\n'
 else
 	echo 'demo: the restored database differs from the original' >&2
 	exit 1
