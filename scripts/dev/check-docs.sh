@@ -38,7 +38,7 @@ awk '
 	part == "COMMANDS" && /^\.Li / {
 		for (i = 2; i <= NF; i++) if ($i ~ /^[a-z][a-z_]*$/) print "word " section " " $i
 	}
-	part == "DIAGNOSTICS" && /^\.It Sy / { print "code " $3 }
+	part == "DIAGNOSTICS" && /^\.It Sy / { for (i = 3; i <= NF; i++) if ($i != ",") print "code " $i }
 	part == "EXIT" && /^\.It / {
 		for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+$/) print "status " $i
 	}
@@ -66,8 +66,12 @@ while read -r kind a b; do
 	esac
 done <"$tmp/program"
 
-grep -rhoE 'err_slug\([^,]*, "[a-z0-9_]+"|\.?slug = "[a-z0-9_]+"' --include='*.c' base wal s3 agent cmd |
-	grep -oE '"[a-z0-9_]+"' | tr -d '"' | sort -u >"$tmp/codes"
+# Codes: in calls of err_slug, also on several lines; of starts that are refused; of S3's answers.
+find base wal s3 agent cmd -name '*.c' -exec cat {} + | tr -d '\n\t' |
+	grep -oE 'err_slug\([^;]*;|STOP\(EXIT_[A-Z_]+, "[a-z0-9_]+"|slug = "[a-z0-9_]+"' |
+	grep -oE '"[a-z0-9_]+"' | tr -d '"' >"$tmp/slugs"
+sed -nE 's/^.*\{ ("[A-Za-z]+"|NULL), "([a-z_]+)",.*/\2/p' s3/explain.c >>"$tmp/slugs"
+sort -u "$tmp/slugs" >"$tmp/codes"
 while read -r code; do
 	has "code $code" || complain "the manual lacks the error code $code"
 done <"$tmp/codes"
