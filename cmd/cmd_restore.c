@@ -329,7 +329,7 @@ static int print_json(const struct args *a, const struct restore_report *rep)
 	json_put_bool(&j, "time_is_stored", rep->time_is_stored);
 	json_put_bool(&j, "proven", rep->proven);
 	json_put_str(&j, "integrity_check",
-		     a->check && strcmp(a->check, "none") == 0
+		     a->dry_run || (a->check && strcmp(a->check, "none") == 0)
 			     ? NULL
 			     : sq_verdict_name(rep->check.verdict));
 	json_put_u64(&j, "page_size", rep->page_size);

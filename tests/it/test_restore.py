@@ -150,6 +150,9 @@ def test_dry_run_writes_nothing(walback, basic, tmp_path):
     r = walback.restore(basic, tmp_path / 'new/x.db', '-dry-run').ok()
     assert 'dry run: 16 objects' in r.err
     assert not (tmp_path / 'new').exists()
+    for words, check in ((['-dry-run'], None), (['-integrity-check', 'none'], None), ([], 'ok')):
+        got = json.loads(walback.restore(basic, tmp_path / f'{len(words)}.db', '-json', *words).ok().out)
+        assert got['integrity_check'] == check, words
 
 
 def test_json(walback, basic, tmp_path, want):
