@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from testenv import proc, sqlite, toxiproxy, walback as wb  # noqa: F401  pylint: disable=unused-import
+from testenv import proc, sqlite, toxiproxy, vectors, walback as wb  # noqa: F401  pylint: disable=unused-import
 
 REQUIRED = 'DATABASE RESTORE REQUIRED'
 RESTORED = 'Database successfully restored and verified'
@@ -366,6 +366,19 @@ def test_adopting_the_local_one_makes_it_the_newest_state(box):
     box.lose()
     starts(box.run(), RESTORED)
     assert len(sqlite.rows(box.db, 'SELECT id FROM t')) == 30
+
+
+def test_coming_from_litestream(walback, tmp_path):
+    """README, "Coming from Litestream"."""
+    target = wb.file_target(vectors.copy('litestream-v03', 'basic', tmp_path / 'replica'))
+    box = Box(walback, target, tmp_path / 'data')
+    walback.restore(target, box.db).ok()
+    stops(box.run(), 16, 'was not made by walback', 'code=histories_differ')
+    starts(box.run('--adopt', 'local'), 'adopt local', 'writing lz4')
+    assert [k for k in target.files() if k.endswith('.zst')] == []
+    starts(box.run())
+    box.lose()
+    starts(box.run(), RESTORED)
 
 
 def test_warnings_of_the_check_do_not_stop(box):
