@@ -73,6 +73,8 @@ void keeper_read(struct keeper *k)
 			k->silence_ms = 0;
 			k->ready = k->ready || word == NOTIFY_READY;
 			k->synced = k->synced || word == NOTIFY_SYNCED;
+			if (k->synced && k->later)
+				k->argv = k->later;
 		}
 	}
 	if (n == 0)

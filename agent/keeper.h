@@ -18,8 +18,9 @@
 
 struct keeper {
 	const char *const *argv;
-	int pass_as;		 /* descriptor number in the agent */
-	int64_t beat_timeout_ms; /* silence that counts as a hang */
+	const char *const *later; /* instead of argv once one said "synced"; NULL: argv */
+	int pass_as;		  /* descriptor number in the agent */
+	int64_t beat_timeout_ms;  /* silence that counts as a hang */
 
 	pid_t pid; /* 0: not running */
 	int fd;	   /* to hear it, -1 */

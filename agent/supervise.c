@@ -425,6 +425,7 @@ int supervise_run(const struct supervise_options *o, struct err *e)
 	int rc = 0;
 
 	keeper_init(&s.keeper, o->agent, SUPERVISE_NOTIFY_FD, o->beat_timeout_ms);
+	s.keeper.later = o->agent_later;
 	if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return err_errno(e, "become the reaper of descendants");
 	if (open_signals(&s, e) < 0)

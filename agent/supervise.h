@@ -29,6 +29,8 @@ struct supervise_options {
 		*starts; /* commands to run one after the other before all else */
 	size_t nstarts;
 	const char *const *agent; /* told to speak on SUPERVISE_NOTIFY_FD */
+	/* Instead, when it is started again after it once said "synced"; NULL: agent. */
+	const char *const *agent_later;
 	const char *const *app;
 	int64_t stop_timeout_ms;
 	int64_t beat_timeout_ms;

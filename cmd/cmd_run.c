@@ -49,7 +49,7 @@ static const struct opt opts[] = {
 	{ "replace-unreadable", 0, OPT_FLAG, AT(replace_unreadable), NULL,
 	  "treat a file that is no SQLite database as a corrupt one" },
 	{ "adopt", 0, OPT_CHOICE, AT(adopt), "local|replica",
-	  "when the replica holds another database: which one to go on with" },
+	  "when the replica holds another database: which one to go on with, this once" },
 	{ "integrity-check", 0, OPT_CHOICE, AT(check), "none|quick|full",
 	  "SQLite's check of the database at the start (default quick)" },
 	{ "integrity-timeout", 0, OPT_DURATION, AT(check_timeout_ms), "D",
@@ -151,7 +151,7 @@ const struct command cmd_internal_start = {
 struct words {
 	const char ***starts; /* one command for each database */
 	size_t nstarts;
-	const char *agent[AGENT_WORDS_MAX];
+	const char *agent[AGENT_WORDS_MAX], *later[AGENT_WORDS_MAX];
 	char *self, *stop_ms;
 	char **exec; /* the configuration's exec, split */
 };
@@ -186,41 +186,51 @@ static void add_starts(struct words *w, const struct config *c, char *const *opt
 	}
 }
 
-static void add_agent(struct words *w, const struct run_args *a, int64_t stop_timeout_ms)
+/* adopt: the replica's head moves to this database whatever it is. */
+static void add_words(const struct words *w, const struct run_args *a, bool adopt,
+		      const char *words[AGENT_WORDS_MAX])
 {
 	const struct common_args *c = &a->common;
+	size_t n = 0;
+
+	words[n++] = w->self;
+	words[n++] = cmd_replicate.name;
+	words[n++] = "-notify-fd=3";
+	words[n++] = "-stop-timeout";
+	words[n++] = w->stop_ms;
+	if (adopt)
+		words[n++] = "-if-different=adopt";
+	if (c->config) {
+		words[n++] = "-config";
+		words[n++] = c->config;
+	}
+	if (c->no_expand_env)
+		words[n++] = "-no-expand-env";
+	if (c->quiet)
+		words[n++] = "-quiet";
+	if (c->verbose)
+		words[n++] = "-v";
+	if (c->log_level) {
+		words[n++] = "-log-level";
+		words[n++] = c->log_level;
+	}
+	if (a->db) {
+		words[n++] = "--";
+		words[n++] = a->db;
+		words[n] = a->url;
+	}
+}
+
+/* The head was taken once: an agent that is started again must not take it back from who has it then. */
+static void add_agent(struct words *w, const struct run_args *a, int64_t stop_timeout_ms)
+{
 	int64_t stop_ms = stop_timeout_ms > 2 * AGENT_LAST_WORDS_MS
 				  ? stop_timeout_ms - AGENT_LAST_WORDS_MS
 				  : stop_timeout_ms;
-	size_t n = 0;
 
 	w->stop_ms = mem_fmt("%" PRId64 "ms", stop_ms);
-	w->agent[n++] = w->self;
-	w->agent[n++] = cmd_replicate.name;
-	w->agent[n++] = "-notify-fd=3";
-	w->agent[n++] = "-stop-timeout";
-	w->agent[n++] = w->stop_ms;
-	if (a->adopt && !strcmp(a->adopt, "local"))
-		w->agent[n++] = "-if-different=adopt";
-	if (c->config) {
-		w->agent[n++] = "-config";
-		w->agent[n++] = c->config;
-	}
-	if (c->no_expand_env)
-		w->agent[n++] = "-no-expand-env";
-	if (c->quiet)
-		w->agent[n++] = "-quiet";
-	if (c->verbose)
-		w->agent[n++] = "-v";
-	if (c->log_level) {
-		w->agent[n++] = "-log-level";
-		w->agent[n++] = c->log_level;
-	}
-	if (a->db) {
-		w->agent[n++] = "--";
-		w->agent[n++] = a->db;
-		w->agent[n] = a->url;
-	}
+	add_words(w, a, a->adopt && !strcmp(a->adopt, "local"), w->agent);
+	add_words(w, a, false, w->later);
 }
 
 static const char *const *find_app(struct words *w, const struct run_args *a,
@@ -265,6 +275,7 @@ static int supervise(const struct run_args *a, char *const *options, size_t nopt
 	o.starts = (const char *const *const *)w.starts;
 	o.nstarts = w.nstarts;
 	o.agent = w.agent;
+	o.agent_later = w.later;
 	return supervise_run(&o, e);
 }
 

@@ -306,6 +306,24 @@ static void a_dead_agent_is_started_again_and_the_app_stays(void **state)
 	assert_true(said(r, "agent-last-sync"));
 }
 
+/* What was asked for one start is not asked again once it is done. */
+static void an_agent_that_was_synced_is_started_again_with_other_words(void **state)
+{
+	static const char *const order[] = { "first-try", "first-try", "later-try" };
+	struct run *r = *state;
+
+	setenv("LATER", "echo later-try >&2; echo ready >&3; exit 1", 1);
+	begin(r, &(struct setup){
+			 .agent = "echo first-try >&2; echo ready >&3; [ -e $DIR/once ] && "
+				  "echo synced >&3; touch $DIR/once; sleep 0.1; exit 1",
+			 .app = "trap exit TERM; while :; do sleep 0.05; done" });
+	await(r, "later-try");
+	kill(r->pid, SIGTERM);
+	(void)finish(r);
+	unsetenv("LATER");
+	assert_order(r, order, 3);
+}
+
 static void a_hung_agent_is_killed_and_started_again(void **state)
 {
 	struct run *r = *state;
@@ -460,11 +478,13 @@ static int supervise(char **argv)
 	const char *const start[] = { "/bin/sh", "-c", argv[6], NULL };
 	const char *const agent[] = { "/bin/sh", "-c", argv[7], NULL };
 	const char *const shell_app[] = { "/bin/sh", "-c", argv[8], NULL };
+	const char *const later[] = { "/bin/sh", "-c", getenv("LATER"), NULL };
 	const char *const other_app[] = { getenv("APP"), NULL };
 	const char *const *const starts[] = { start };
 	struct supervise_options o = { .starts = starts,
 				       .nstarts = 1,
 				       .agent = agent,
+				       .agent_later = getenv("LATER") ? later : NULL,
 				       .app = shell_app,
 				       .stop_timeout_ms = ms(argv[2]),
 				       .beat_timeout_ms = ms(argv[3]),
@@ -499,6 +519,7 @@ int main(int argc, char **argv)
 		CASE(what_the_app_left_running_is_ended_before_the_last_sync),
 		CASE(an_orphan_that_left_the_group_is_ended_too),
 		CASE(a_dead_agent_is_started_again_and_the_app_stays),
+		CASE(an_agent_that_was_synced_is_started_again_with_other_words),
 		CASE(a_hung_agent_is_killed_and_started_again),
 		CASE(an_agent_that_is_down_at_the_end_is_started_for_the_last_sync),
 		CASE(an_agent_that_refuses_is_the_end_before_the_app),
