@@ -48,12 +48,22 @@ static void say_facts(const struct boot_request *r, const struct facts *f)
 	}
 }
 
+/* What the replica that decided said, behind the first line. */
+static void add_said(const struct replica_facts *rf, bool hint_too, struct err *e)
+{
+	size_t n = strlen(e->msg);
+	bool more = hint_too && rf->e.hint[0] && !strchr(rf->e.msg, '\n');
+
+	snprintf(e->msg + n, sizeof(e->msg) - n, "\n%s: %s%s%s%s", rf->rc->name, rf->e.msg,
+		 more ? " (" : "", more ? rf->e.hint : "", more ? ")" : "");
+}
+
 /* The decision's words, with what lies behind it. */
 static int stop_with(const struct boot_request *r, const struct facts *f,
 		     const struct startup_decision *d, struct err *e)
 {
-	const struct err *said = f->nreplicas ? &f->replicas[f->chosen].e : NULL;
-	const char *why = "";
+	const struct replica_facts *rf = f->nreplicas ? &f->replicas[f->chosen] : NULL;
+	const char *why = "", *next = d->remedy;
 
 	if (f->file.state == DB_ABSENT || f->file.state == DB_CORRUPT)
 		log_warn(LINE_NO_BACKUP, LOGS("db", r->db->path),
@@ -63,16 +73,16 @@ static int stop_with(const struct boot_request *r, const struct facts *f,
 	else if (f->file.state != DB_ABSENT && f->file.state != DB_INTACT)
 		why = f->file.message;
 	err_set(e, ERR_IO, "%s %s%s%s", r->db->path, d->reason, *why ? ": " : "", why);
-	if (said && said->msg[0] && f->backup != BACKUP_EXISTS &&
-	    f->backup != BACKUP_NONE && f->file.state != DB_BUSY &&
-	    f->file.state != DB_UNUSABLE) {
-		size_t n = strlen(e->msg);
-
-		snprintf(e->msg + n, sizeof(e->msg) - n, "\n%s: %.200s",
-			 f->replicas[f->chosen].rc->name, said->msg);
+	if (rf && rf->e.msg[0] && f->backup != BACKUP_EXISTS && f->backup != BACKUP_NONE &&
+	    f->file.state != DB_BUSY && f->file.state != DB_UNUSABLE &&
+	    d->exit != EXIT_DB_CORRUPT) {
+		/* The rule's way out of damage leads to what can be proven, if there is anything. */
+		if (f->backup == BACKUP_DAMAGED && !rf->have_provable && rf->e.hint[0])
+			next = rf->e.hint;
+		add_said(rf, next == d->remedy, e);
 	}
 	err_slug(e, d->slug);
-	err_hint(e, "%s", d->remedy);
+	err_hint(e, "%s", next);
 	return err_exit(e, d->exit);
 }
 
@@ -154,6 +164,7 @@ static int restore_any(const struct boot_request *r, struct facts *f,
 		if (restore_from(r, rf, ops, &newest, rep, &said) == 0)
 			return 0;
 		rf->e = said;
+		rf->have_provable = rep->have_provable;
 		if (rf->fact.state == BACKUP_EXISTS)
 			rf->fact.state = facts_backup_of(-1, &said);
 		size_t failed = f->chosen;

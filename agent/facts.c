@@ -52,6 +52,7 @@ static void *ask(void *arg)
 
 	out->fact.state = facts_backup_of(rc, &out->e);
 	out->fact.time_ms = report.time_ms;
+	out->have_provable = report.have_provable;
 	memcpy(out->generation, report.generation, sizeof(out->generation));
 	restore_report_free(&report);
 	return NULL;

@@ -42,6 +42,7 @@ struct replica_facts {
 	struct backup_fact fact;
 	char generation[17]; /* BACKUP_EXISTS */
 	struct err e;	     /* what it said otherwise */
+	bool have_provable;  /* BACKUP_DAMAGED: some moment of it can be proven */
 };
 
 struct facts {

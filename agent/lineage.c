@@ -148,7 +148,8 @@ int lineage_same_history(struct store *s, const struct lineage_facts *f, bool *n
 		if (!*none)
 			snprintf(why, 240,
 				 "the backup there was not made by walback, so this "
-				 "database cannot be recognised in it");
+				 "database cannot be recognised in it; where it is the "
+				 "one that Litestream replicated, choose local");
 		return *none;
 	}
 	return same_history(s, c, f, &tip, why, e);

@@ -6,7 +6,9 @@
 
 #define BIT(x) (1U << (x))
 #define ANY 0xffU
-#define OFFLINE (BIT(BACKUP_UNREACHABLE) | BIT(BACKUP_DENIED))
+#define AWAY BIT(BACKUP_UNREACHABLE)
+#define DENIED BIT(BACKUP_DENIED)
+#define OFFLINE (AWAY | DENIED)
 #define REPLACEABLE (BIT(DB_CORRUPT) | BIT(DB_UNREADABLE))
 
 /* Flags a row asks for. */
@@ -78,13 +80,19 @@ static const struct row table[] = {
 	       "--accept-loss restores the newest provable moment") },
 	{ BIT(DB_ABSENT), OFFLINE, ANY, WANT_START_EMPTY,
 	  GO_WARN(STARTUP_EMPTY,
-		  "does not exist and no replica answers: starting empty, as "
+		  "does not exist and no replica tells of a backup: starting empty, as "
 		  "--offline start-empty says") },
-	{ BIT(DB_ABSENT), OFFLINE, ANY, WANT_NOTHING,
+	{ BIT(DB_ABSENT), AWAY, ANY, WANT_NOTHING,
 	  STOP(EXIT_UNREACHABLE, "store_unreachable",
 	       "does not exist, and whether there is a backup cannot be told",
 	       "make the replica reachable; an empty database must not start a new history "
 	       "(--offline start-empty does)") },
+	{ BIT(DB_ABSENT), DENIED, ANY, WANT_NOTHING,
+	  STOP(EXIT_DENIED, "store_denied",
+	       "does not exist, and the replica refuses to tell whether there is a backup",
+	       "put the credentials or their rights right; an empty database must not "
+	       "start "
+	       "a new history (--offline start-empty does)") },
 
 	/* Corrupt, or declared so. */
 	{ REPLACEABLE, BIT(BACKUP_EXISTS), ANY, WANT_NOTHING, GO(STARTUP_RESTORE) },
@@ -99,18 +107,30 @@ static const struct row table[] = {
 	       "touched",
 	       "walback restore -o OTHER -timestamp T for the newest provable moment, then "
 	       "compare") },
-	{ REPLACEABLE, OFFLINE, ANY, WANT_NOTHING,
+	{ REPLACEABLE, AWAY, ANY, WANT_NOTHING,
 	  STOP(EXIT_UNREACHABLE, "store_unreachable",
 	       "is damaged and no replica answers; nothing was touched",
 	       "make the replica reachable, then start again") },
+	{ REPLACEABLE, DENIED, ANY, WANT_NOTHING,
+	  STOP(EXIT_DENIED, "store_denied",
+	       "is damaged and the replica refuses access; nothing was touched",
+	       "put the credentials or their rights right, then start again") },
 
 	/* Intact. */
-	{ BIT(DB_INTACT), OFFLINE, ANY, WANT_OFFLINE_STOP,
+	{ BIT(DB_INTACT), AWAY, ANY, WANT_OFFLINE_STOP,
 	  STOP(EXIT_UNREACHABLE, "store_unreachable", "is intact, but no replica answers",
 	       "make the replica reachable; --offline ok starts without it") },
-	{ BIT(DB_INTACT), OFFLINE, ANY, WANT_NOTHING,
+	{ BIT(DB_INTACT), DENIED, ANY, WANT_OFFLINE_STOP,
+	  STOP(EXIT_DENIED, "store_denied", "is intact, but the replica refuses access",
+	       "put the credentials or their rights right; --offline ok starts without "
+	       "it") },
+	{ BIT(DB_INTACT), AWAY, ANY, WANT_NOTHING,
 	  GO_WARN(STARTUP_REPLICATE,
 		  "is intact, but no replica answers: replication begins when one does") },
+	{ BIT(DB_INTACT), DENIED, ANY, WANT_NOTHING,
+	  GO_WARN(STARTUP_REPLICATE,
+		  "is intact, but the replica refuses access: replication begins when it "
+		  "no longer does") },
 	{ BIT(DB_INTACT), BIT(BACKUP_DAMAGED), ANY, WANT_NOTHING,
 	  GO_WARN(STARTUP_REPLICATE,
 		  "is intact, but its backup is damaged: a new generation begins") },
@@ -129,8 +149,8 @@ static const struct row table[] = {
 	  STOP(EXIT_DIFFER, "histories_differ",
 	       "is intact, but it is not the database that the replica has",
 	       "--adopt replica keeps the local file aside and restores; --adopt local "
-	       "goes on "
-	       "from the local file") },
+	       "goes "
+	       "on from the local file (either one for a single start)") },
 };
 
 static bool wanted(enum want w, const struct startup_options *o)
@@ -166,9 +186,6 @@ void startup_decide(struct startup_decision *out, const struct startup_facts *f,
 		    !(r->history & BIT(f->history)) || !wanted(r->want, o))
 			continue;
 		*out = r->then;
-		if (out->action == STARTUP_STOP && out->exit == EXIT_UNREACHABLE &&
-		    f->backup == BACKUP_DENIED)
-			out->exit = EXIT_DENIED;
 		return;
 	}
 	*out = (struct startup_decision)STOP(EXIT_FAILED, "startup_undecided",

@@ -71,6 +71,7 @@ static void make(const char *path, const char *who)
 static int refuse(struct err *e, int status)
 {
 	err_set(e, status == EXIT_DENIED ? ERR_DENIED : ERR_AGAIN, "status %d", status);
+	err_hint(e, "the replica's own hint");
 	return err_exit(e, status);
 }
 
@@ -234,6 +235,31 @@ static void damage_found_by_the_restore_decides_again(void **state)
 	assert_int_equal(access(b->path, F_OK), 0);
 }
 
+static void the_way_out_of_damage_leads_to_what_can_be_proven(void **state)
+{
+	const struct box *b = *state;
+	struct err e;
+
+	world.replica[0].restore_exit = world.replica[1].restore_exit = EXIT_DAMAGED;
+	world.have_provable = true;
+	assert_int_equal(boot(b, (struct startup_options){ 0 }, &e), -1);
+	assert_non_null(strstr(e.hint, "--accept-loss"));
+	assert_non_null(strstr(e.msg, "status 13 (the replica's own hint)"));
+	world.have_provable = false;
+	assert_int_equal(boot(b, (struct startup_options){ 0 }, &e), -1);
+	assert_string_equal(e.hint, "the replica's own hint");
+	/* Damage that the list shows. */
+	world.replica[0].plan_exit = world.replica[1].plan_exit = EXIT_DAMAGED;
+	assert_int_equal(boot(b, (struct startup_options){ 0 }, &e), -1);
+	assert_string_equal(e.hint, "the replica's own hint");
+	/* What a replica says has no part in what is wrong with the file. */
+	world.file = DB_UNREADABLE;
+	make(b->path, "old");
+	assert_int_equal(boot(b, (struct startup_options){ 0 }, &e), -1);
+	assert_non_null(strstr(e.hint, "--replace-unreadable"));
+	assert_null(strstr(e.msg, "status 13"));
+}
+
 static void consent_to_loss_is_not_for_a_corrupt_file(void **state)
 {
 	const struct box *b = *state;
@@ -344,6 +370,7 @@ int main(int argc, char **argv)
 		CASE(the_replica_with_the_newest_commit_is_restored),
 		CASE(one_that_turns_out_damaged_gives_way_to_the_next),
 		CASE(damage_found_by_the_restore_decides_again),
+		CASE(the_way_out_of_damage_leads_to_what_can_be_proven),
 		CASE(consent_to_loss_is_not_for_a_corrupt_file),
 		CASE(a_corrupt_file_goes_to_quarantine_only_after_the_restore),
 		CASE(one_unreachable_replica_forbids_to_start_empty),

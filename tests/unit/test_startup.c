@@ -183,13 +183,20 @@ static void check_stop_is_said(const struct startup_facts *f,
 			       const struct startup_options *o,
 			       const struct startup_decision *d)
 {
-	(void)f;
 	(void)o;
 	if (d->action == STARTUP_STOP)
 		assert_true(d->exit > 0 && d->slug && d->reason && d->remedy);
 	else
 		assert_true(d->exit == 0 && (!d->warn || d->reason));
 	assert_true(!d->slug || strcmp(d->slug, "startup_undecided") != 0);
+	/* A store that refuses and one that is silent have different remedies. */
+	assert_int_equal(d->exit == EXIT_DENIED,
+			 d->slug && strcmp(d->slug, "store_denied") == 0);
+	assert_int_equal(d->exit == EXIT_UNREACHABLE,
+			 d->slug && strcmp(d->slug, "store_unreachable") == 0);
+	if (f->backup == BACKUP_DENIED)
+		assert_true(d->exit != EXIT_UNREACHABLE &&
+			    (!d->warn || !strstr(d->reason, "no replica answers")));
 }
 
 static void check_empty_needs_certainty(const struct startup_facts *f,
