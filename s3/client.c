@@ -20,6 +20,8 @@
 #define MOVES_PER_MS 32 /* a link of 32 KiB/s still makes it */
 #define LAST_TRY_MS 1000
 #define DAY_CHARS 8
+#define SAY_AFTER_MS 3000 /* of trying in vain */
+#define SAY_AGAIN_MS 30000
 
 struct s3_client {
 	struct http *http;
@@ -35,6 +37,8 @@ struct s3_client {
 	struct retry_budget budget;
 	uint8_t signing_key[32];
 	char signing_day[DAY_CHARS + 1];
+	bool said; /* that the store does not answer; no success since */
+	int64_t said_ms;
 };
 
 /* What one try is signed with, copied out under the lock. */
@@ -287,6 +291,28 @@ static int64_t retry_after_ms(const struct s3_op *op)
 	return (int64_t)s * 1000;
 }
 
+/* Someone may be waiting before a terminal: one line that it goes on. */
+static void say_trying(const struct s3_op *op, int64_t now)
+{
+	struct s3_client *c = op->client;
+
+	if (now - op->started_ms < SAY_AFTER_MS)
+		return;
+	pthread_mutex_lock(&c->lock);
+	bool due = !c->said && (!c->said_ms || now - c->said_ms >= SAY_AGAIN_MS);
+
+	if (due) {
+		c->said = true;
+		c->said_ms = now;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (due)
+		log_info("the store does not answer, still trying", LOGS("what", op->what),
+			 LOGS("key", op->key), LOGI("status", op->status),
+			 LOGS("error", op->code[0] ? op->code : op->call.why),
+			 LOGI("give_up_in_s", (op->deadline_ms - now) / 1000));
+}
+
 /* Try again after a pause, if there is time left. */
 static bool try_later(struct s3_op *op, bool throttled)
 {
@@ -300,6 +326,7 @@ static bool try_later(struct s3_op *op, bool throttled)
 	pthread_mutex_unlock(&c->lock);
 	if (now + wait >= op->deadline_ms)
 		return false;
+	say_trying(op, now);
 	log_debug("request failed, trying again", LOGS("what", op->what),
 		  LOGS("key", op->key), LOGI("status", op->status), LOGS("code", op->code),
 		  LOGI("wait_ms", wait));
@@ -319,6 +346,8 @@ static bool try_again(struct s3_op *op, const char *region)
 	if (op->status == 400 && !op->code[0] &&
 	    http_header(&op->call, "x-amz-bucket-region", header, sizeof(header)))
 		v = RETRY_REGION;
+	if (s3_plain_http(&op->call))
+		v = RETRY_NO;
 	switch (v) {
 	case RETRY_NO:
 		return false;
@@ -342,6 +371,7 @@ static bool accept(struct s3_op *op)
 	if (!op->check || op->check(op, &op->err) == 0) {
 		pthread_mutex_lock(&c->lock);
 		retry_budget_success(&c->budget);
+		c->said = false;
 		pthread_mutex_unlock(&c->lock);
 		complete(op, 0);
 		return true;

@@ -30,6 +30,12 @@ static bool body_says(const struct s3_op *op, const char *text)
 
 /* ---- no answer ---- */
 
+bool s3_plain_http(const struct http_call *call)
+{
+	return call->fail == HTTP_BROKEN && (strstr(call->why, "wrong version number") ||
+					     strstr(call->why, "packet length"));
+}
+
 static int unreachable(const struct s3_failure *f, struct err *e)
 {
 	const struct http_call *call = &f->op->call;
@@ -43,7 +49,7 @@ static int unreachable(const struct s3_failure *f, struct err *e)
 		err_set(e, ERR_AGAIN, "%s does not answer in time: %s", f->host, call->why);
 	else
 		err_set(e, ERR_AGAIN, "the connection to %s broke: %s", f->host, call->why);
-	if (strstr(call->why, "wrong version number") || strstr(call->why, "packet length"))
+	if (s3_plain_http(call))
 		err_hint(e, "the server seems to speak plain http: write http:// in the "
 			    "endpoint");
 	else
@@ -97,6 +103,8 @@ static const struct known DENIED[] = {
 	  "requests" },
 	{ "InvalidAccessKeyId", "bad_key_id",
 	  "the store does not know the access key id%s" },
+	{ "XAdminUserNotFound", "bad_key_id", /* versitygw's word for it, with a 404 */
+	  "the store does not know the access key id%s" },
 	{ "AccessDenied", "access_denied",
 	  "the access key%s lacks the right to do this: check its "
 	  "policy" },
@@ -140,6 +148,11 @@ static void denied(const struct s3_failure *f, struct err *e)
 static void missing(const struct s3_failure *f, struct err *e)
 {
 	e->code = ERR_NOT_FOUND;
+	if (!f->op->key && strcmp(f->op->code, "NoSuchBucket") != 0)
+		err_hint(e,
+			 "what answers at %.80s knows no bucket %.100s: check the "
+			 "endpoint and the bucket's name",
+			 f->host, f->bucket);
 	if (strcmp(f->op->code, "NoSuchBucket") != 0)
 		return;
 	err_hint(e, "there is no bucket %.100s at %.80s: create it or correct its name",
@@ -167,6 +180,11 @@ static void refused(const struct s3_failure *f, struct err *e)
 		e->code = ERR_USAGE;
 		e->exit = 0;
 		err_hint(e, "the server speaks https: write https:// in the endpoint");
+	} else if (strcmp(f->op->code, "InvalidBucketName") == 0) {
+		e->code = ERR_USAGE;
+		e->exit = 0;
+		err_hint(e, "%.100s is no name that a bucket can have: correct it",
+			 f->bucket);
 	} else if (f->op->status == 501) {
 		err_slug(e, "not_implemented");
 	}
@@ -183,6 +201,7 @@ static void bad_answer(const struct s3_failure *f, struct err *e)
 	switch (retry_classify(HTTP_OK, op->status, op->code)) {
 	case RETRY_YES:
 	case RETRY_THROTTLED:
+		err_hint(e, "the store is overloaded or failing: try again later");
 		err_slug(e, "store_failing");
 		return;
 	case RETRY_CLOCK:

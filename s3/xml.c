@@ -145,10 +145,12 @@ static int walk_document(struct walk *w, const void *p, size_t n)
 static int bad(struct err *e, const char *what, const struct walk *w)
 {
 	if (w->root[0] && strcmp(w->root, what) != 0)
-		return err_set(e, ERR_CORRUPT,
-			       "the store answered with <%s> instead of <%s>", w->root,
-			       what);
-	return err_set(e, ERR_CORRUPT, "the store's <%s> is malformed or cut", what);
+		err_set(e, ERR_CORRUPT, "the store answered with <%s> instead of <%s>",
+			w->root, what);
+	else
+		err_set(e, ERR_CORRUPT, "the store's <%s> is malformed or cut", what);
+	return err_hint(e, "is the endpoint that of an S3 server?  a proxy or a sign-in "
+			   "page may have answered in its place");
 }
 
 static int root_is(struct walk *w, const char *path, const char *name)
