@@ -133,6 +133,8 @@ static int restore_replica(struct restoring *x, struct replica_at_hand *r, struc
 	}
 	if (le.code == ERR_NOT_FOUND && le.exit == 0) {
 		err_slug(&le, "object_vanished");
+		err_hint(&le, "the replica changes while it is read, or its list does not "
+			      "tell the truth: run this again");
 		err_exit(&le, EXIT_DAMAGED);
 	} else if (!is_local(&le)) {
 		mark_store_error(&le);
@@ -255,21 +257,15 @@ static int deliver(struct restoring *x, struct err *e)
 	return 0;
 }
 
-static int refuse_existing(const struct restore_request *q, struct err *e)
+static int refuse_output(const struct restore_request *q, struct err *e)
 {
 	const char *output = q->output ? q->output : q->db->path;
 
-	if (q->dry_run || q->temp_only || q->output_fd > 0)
+	if (q->dry_run || q->output_fd > 0)
 		return 0;
 	if (!output)
 		return err_set(e, ERR_USAGE, "output path required");
-	if (!place_taken(output))
-		return 0;
-	err_set(e, ERR_EXISTS, "%s exists; nothing was changed", output);
-	err_hint(e, "-o OTHER to restore beside it, or -force to replace it (the old file "
-		    "is kept)");
-	err_slug(e, "output_exists");
-	return err_exit(e, EXIT_FAILED);
+	return place_refuse(output, q->temp_only, e);
 }
 
 /* A swap that a crash interrupted is finished before anything else looks at the file. */
@@ -310,8 +306,7 @@ int restore_run(const struct restore_request *q, struct restore_report *report,
 	int r = -1;
 
 	*report = (struct restore_report){ .temp_fd = -1 };
-	if (finish_swap(q, e) == 0 && refuse_existing(q, e) == 0 &&
-	    with_replicas(&x, e) == 0)
+	if (finish_swap(q, e) == 0 && refuse_output(q, e) == 0 && with_replicas(&x, e) == 0)
 		r = q->dry_run ? 0 : deliver(&x, e);
 	place_drop(&x.place);
 	report->warnings = text_of(&x.warnings);

@@ -14,6 +14,10 @@
 /* A writer's clock and the store's are not further apart than this, or a restore reads more than it must. */
 #define CLOCK_SKEW_MS (24LL * 3600 * 1000)
 
+/* No store holds more for one database: a list that says so does not tell the truth, and the pieces to
+ * fetch would not fit into memory. */
+#define CHAIN_BYTES_MAX (UINT64_C(8) << 40)
+
 /* What went wrong with the first snapshot tried, for the error in case no other serves. */
 struct verdict {
 	bool any;
@@ -103,6 +107,32 @@ static int refuse_hole(const struct replica_at_hand *r, const struct plan *p,
 	/* Litestream's snapshot alone may already hold a part of the WAL that is missing. */
 	if (!p->gen->has_record && p->end == p->first)
 		res.have_state = false;
+	remember(v, &res, &why);
+	return -1;
+}
+
+/* Sizes come from the list alone: they are believed only as far as they can be true. */
+static int refuse_size(const struct plan *p, struct verdict *v)
+{
+	struct chain_result res = { .damage = CHAIN_SNAPSHOT,
+				    .damage_at = p->snapshot->pos };
+	const struct cat_object *o = p->snapshot;
+	uint64_t left = CHAIN_BYTES_MAX;
+	struct err why = ERR_INIT;
+	char key[LAYOUT_KEY_MAX];
+
+	for (size_t i = p->first; o->size <= left && i < p->end; i++) {
+		left -= o->size;
+		o = &p->gen->segments[i];
+		res.damage = CHAIN_SEGMENT;
+		res.damage_at = o->pos;
+	}
+	if (o->size <= left)
+		return 0;
+	catalog_key(p->gen, o, o == p->snapshot, key);
+	err_set(&why, ERR_CORRUPT, "%s: a size of %llu bytes cannot be true", key,
+		(unsigned long long)o->size);
+	err_slug(&why, "absurd_size");
 	remember(v, &res, &why);
 	return -1;
 }
@@ -203,7 +233,8 @@ static int read_plan(struct restoring *x, const struct replica_at_hand *r,
 	job.path = x->place.path;
 	if (q->show_progress)
 		progress_begin(&x->progress, "restore",
-			       q->db && q->db->path ? q->db->path : r->store->url,
+			       q->db && q->db->path && *q->db->path ? q->db->path
+								    : r->store->url,
 			       x->report->stored_bytes);
 	n = chain_read(&job, res, e);
 	progress_end(&x->progress);
@@ -232,7 +263,7 @@ static int try_snapshot(struct restoring *x, const struct replica_at_hand *r,
 
 	plan_chain(&p, r->gen, o, s->replay, &q->target);
 	count_plan(x, &p);
-	if (refuse_hole(r, &p, &q->target, s, v) < 0)
+	if (refuse_size(&p, v) < 0 || refuse_hole(r, &p, &q->target, s, v) < 0)
 		return 0;
 	if (q->dry_run) {
 		listed_end(r, &p, s, &res);

@@ -2,6 +2,7 @@
 #include "agent/restore_place.h"
 
 #include "agent/exit.h"
+#include "agent/inuse.h"
 #include "agent/swap.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -18,13 +19,50 @@
 
 enum { COPY_BYTES = 1 << 20 };
 
-bool place_taken(const char *output)
+/* This machine's matter whatever errno says: no store denied it, and no other replica can help. */
+static int local(struct err *e)
+{
+	if (e->sys == EACCES || e->sys == EPERM)
+		err_hint(e, "run this as a user who may write there");
+	if (e->code == ERR_DENIED || e->code == ERR_NOT_FOUND)
+		e->code = ERR_IO;
+	return -1;
+}
+
+static int no_file(const char *output, const struct stat *st, struct err *e)
+{
+	bool folder = S_ISDIR(st->st_mode);
+
+	err_set(e, ERR_EXISTS, "%s is %s; nothing was changed", output,
+		folder ? "a folder" : "not a regular file");
+	err_hint(e, "%s",
+		 folder ? "-o FOLDER/NAME.db for a file in it"
+			: "-o OTHER to restore elsewhere, or -o - for standard output");
+	err_slug(e, "output_is_no_file");
+	return err_exit(e, EXIT_FAILED);
+}
+
+int place_refuse(const char *output, bool replace, struct err *e)
 {
 	struct stat st;
 
-	if (stat(output, &st) < 0)
-		return errno != ENOENT && errno != ENOTDIR;
-	return !S_ISREG(st.st_mode) || st.st_size > 0;
+	if (stat(output, &st) < 0) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 0;
+		err_errno(e, "look at %s", output);
+		return local(e);
+	}
+	if (!S_ISREG(st.st_mode))
+		return no_file(output, &st, e);
+	if (replace)
+		return inuse_refuse(output, e);
+	if (st.st_size == 0)
+		return 0;
+	err_set(e, ERR_EXISTS, "%s exists; nothing was changed", output);
+	err_hint(e, "-o OTHER to restore beside it, or -force to replace it (the old file "
+		    "is kept)");
+	err_slug(e, "output_exists");
+	return err_exit(e, EXIT_FAILED);
 }
 
 static int open_unlinked(struct place *p, struct err *e)
@@ -76,10 +114,8 @@ static int open_beside(struct place *p, struct err *e)
 {
 	for (int tries = 0; tries < 10; tries++) {
 		p->fd = open(p->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (p->fd < 0) {
-			err_errno(e, "create %s", p->path);
-			return err_exit(e, EXIT_FAILED); /* ours, not the store's denial */
-		}
+		if (p->fd < 0)
+			return err_errno(e, "create %s", p->path);
 		if (lock_temp(p, e) < 0) {
 			close(p->fd);
 			p->fd = -1;
@@ -93,24 +129,24 @@ static int open_beside(struct place *p, struct err *e)
 	return err_set(e, ERR_IO, "%s keeps being replaced by another process", p->path);
 }
 
-int place_open(struct place *p, const struct restore_request *r, struct err *e)
+static int open_named(struct place *p, const char *output, struct err *e)
 {
-	const char *output = r->output ? r->output : r->db->path;
-	char *dir AUTO_FREE = NULL;
+	char *dir AUTO_FREE = file_dirname(output);
 
-	*p = (struct place){ .fd = -1 };
-	if (r->output_fd > 0)
-		return open_unlinked(p, e);
-	dir = file_dirname(output);
-	if (file_mkdirs(dir, 0700, e) < 0)
-		return -1;
-	p->output = file_realpath(output, e);
-	if (!p->output)
+	if (file_mkdirs(dir, 0700, e) < 0 || !(p->output = file_realpath(output, e)))
 		return -1;
 	p->path = mem_fmt("%s%s", p->output, RESTORE_TEMP_SUFFIX);
-	if (open_beside(p, e) < 0) {
+	return open_beside(p, e);
+}
+
+int place_open(struct place *p, const struct restore_request *r, struct err *e)
+{
+	*p = (struct place){ .fd = -1 };
+	if ((r->output_fd > 0
+		     ? open_unlinked(p, e)
+		     : open_named(p, r->output ? r->output : r->db->path, e)) < 0) {
 		place_drop(p);
-		return -1;
+		return local(e);
 	}
 	return 0;
 }
@@ -152,7 +188,7 @@ int place_seal(struct place *p, const struct restore_request *r, int64_t *sync_m
 		if (fchmod(p->fd, r->have_mode ? r->mode : 0600) < 0)
 			return err_errno(e, "set the mode of %s", p->path);
 		if (set_owner(p, r, e) < 0 || file_sync(p->fd, p->path, e) < 0)
-			return -1;
+			return local(e);
 	}
 	*sync_ms = clock_mono_ms() - began;
 	return 0;
@@ -161,14 +197,11 @@ int place_seal(struct place *p, const struct restore_request *r, int64_t *sync_m
 int place_commit(struct place *p, bool *moved, struct err *e)
 {
 	*moved = false;
-	if (place_taken(p->output)) {
-		err_set(e, ERR_EXISTS,
-			"%s appeared during the restore; nothing was changed", p->output);
-		return err_exit(e, EXIT_FAILED);
-	}
+	if (place_refuse(p->output, false, e) < 0)
+		return err_wrap(e, "during the restore something came there");
 	if (swap_clear_leftovers(p->output, "corrupted", clock_wall_ms(), moved, e) < 0 ||
 	    file_rename(p->path, p->output, e) < 0)
-		return -1;
+		return local(e);
 	free(p->path);
 	p->path = NULL;
 	return file_sync_dir(p->output, e);

@@ -29,7 +29,8 @@ MUST_CHECK int place_copy(struct place *p, int fd, const struct stop *stop, stru
 /* Removes the file unless it has its place; p is empty after it. */
 void place_drop(struct place *p);
 
-/* The database that is there already: false when there is none, or an empty file. */
-bool place_taken(const char *output);
+/* May a database be put there?  ERR_EXISTS, exit 1: one is there already (an empty file is none), or something that
+ * is no file.  replace: it is to be replaced, which only asks that it is a file and nobody has it open (exit 15). */
+MUST_CHECK int place_refuse(const char *output, bool replace, struct err *e);
 
 #endif

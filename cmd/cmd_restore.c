@@ -355,7 +355,7 @@ static bool exists(const struct args *a, const struct selection *s)
 {
 	const char *path = a->output ? a->output : s->db->path;
 
-	return path && strcmp(path, "-") != 0 && file_exists(path) && file_size(path) != 0;
+	return path && strcmp(path, "-") != 0 && file_size(path) > 0;
 }
 
 /* The proven file takes the place of the one that is there, which is kept beside it. */
@@ -424,7 +424,7 @@ static int restore(struct args *a, const struct selection *s)
 		r = replace(a, &rep, &e);
 	if (r == 0) {
 		status = report(a, &rep);
-	} else if (a->if_replica_exists && exit_from_err(&e) == EXIT_NO_BACKUP) {
+	} else if (a->if_replica_exists && e.slug && strcmp(e.slug, "no_backup") == 0) {
 		log_info("no matching backups found", LOGS("reason", e.msg));
 		status = EXIT_OK;
 	} else {

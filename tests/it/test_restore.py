@@ -7,10 +7,11 @@ import os
 import shutil
 import sqlite3
 import stat
+import sys
 
 import pytest
 
-from testenv import sqlite, vectors, walback as wb
+from testenv import proc, s3, sqlite, vectors, walback as wb
 
 GENERATION = 'c78ceaa43e5d01e4'
 
@@ -61,6 +62,45 @@ def test_force_keeps_what_it_replaces(walback, basic, tmp_path, want):
     assert not (tmp_path / 'x.db.walback-tmp').exists()
 
 
+@pytest.mark.parametrize('flags', [(), ('-force',)])
+def test_what_is_no_file_is_refused_before_anything_is_fetched(walback, basic, tmp_path, flags):
+    (tmp_path / 'folder').mkdir()
+    os.mkfifo(tmp_path / 'pipe')
+    (tmp_path / 'loop').symlink_to('loop')
+    for name, why in (('folder', 'is a folder'), ('pipe', 'is not a regular file'), ('loop', 'Too many levels')):
+        r = walback.restore(basic, tmp_path / name, *flags).fails(1)
+        assert why in r.err and 'restoring from' not in r.err, r
+    assert 'next: -o FOLDER/NAME' in walback.restore(basic, tmp_path / 'folder', '-if-db-not-exists').fails(1).err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['folder', 'loop', 'pipe', 'replica']
+
+
+def test_force_looks_for_users_before_anything_is_fetched(walback, basic, tmp_path):
+    out = sqlite.create(tmp_path / 'x.db')
+    with proc.Proc([sys.executable, '-c', 'import sqlite3, sys, time\nc = sqlite3.connect(sys.argv[1])\n'
+                    'c.execute("SELECT count(*) FROM t").fetchall()\nprint("open", flush=True)\ntime.sleep(60)', out],
+                   tmp_path / 'app.log') as app:
+        app.wait_log('open')
+        r = walback.restore(basic, out, '-force').fails(15)
+        assert f'open in process {app.pid}' in r.err and 'restoring from' not in r.err, r
+
+
+def test_a_place_that_cannot_be_written_is_no_stores_denial(walback, basic):
+    r = walback.restore(basic, '/proc/no/such/x.db').fails(1)
+    assert 'create folder /proc/no' in r.err
+
+
+def test_standard_descriptors_that_are_closed_are_not_taken_for_files(walback, basic, tmp_path, want):
+    def close(*fds):
+        return lambda: [os.close(fd) for fd in fds]
+
+    r = walback.run('restore', '-o', '-', basic.url, preexec_fn=close(0, 1)).fails(1)
+    assert 'write standard output: Bad file descriptor' in r.err
+    walback.run('restore', '-o', tmp_path / 'x.db', basic.url, preexec_fn=close(0, 1, 2)).ok()
+    assert sha(tmp_path / 'x.db') == want
+    r = walback.run('generations', basic.url, preexec_fn=close(1)).fails(1)
+    assert 'Bad file descriptor' in r.err
+
+
 def test_standard_output_gets_the_proven_database(walback, basic, want):
     r = walback.run('restore', '-o', '-', basic.url).ok()
     assert hashlib.sha256(r.stdout).hexdigest() == want
@@ -79,8 +119,11 @@ def test_no_backup_is_told_from_a_store_that_does_not_answer(walback, tmp_path, 
     assert 'no backup found' in r.err
     walback.restore(empty, tmp_path / 'x.db', '-if-replica-exists').ok()
     assert not (tmp_path / 'x.db').exists()
+    # There is a backup: that it does not hold what was asked for is no success.
+    some = wb.file_target(vectors.copy('litestream-v03', 'basic', tmp_path / 'some'))
+    for asked in (['-timestamp', '2020-01-01T00:00:00Z'], ['-generation', '0' * 16]):
+        walback.restore(some, tmp_path / 'x.db', '-if-replica-exists', *asked).fails(10)
     missing = (f's3://no-such-bucket/db?endpoint={versitygw.endpoint}&region=us-east-1&force-path-style=true')
-    from testenv import s3
     env = {'LITESTREAM_ACCESS_KEY_ID': s3.ACCESS, 'LITESTREAM_SECRET_ACCESS_KEY': s3.SECRET}
     r = walback.run('restore', '-if-replica-exists', '-o', tmp_path / 'x.db', missing, env=env)
     assert r.code in (11, 12), repr(r)
@@ -206,6 +249,23 @@ def test_an_unreachable_replica_beside_a_good_one_is_a_warning(walback, tmp_path
     assert sha(db) == want and 'warning: replica dead: ' in r.err
     assert beside_empty.wait(60) == 11, beside_empty.text()
     assert listing.wait(60) == 11, listing.text()
+
+
+def s3_url(server, bucket='some-bucket', scheme='http'):
+    return f's3://{bucket}/db?endpoint={scheme}://127.0.0.1:{server.port}&region=us-east-1&force-path-style=true'
+
+
+def test_mistakes_in_a_bucket_are_named_at_once(walback, versitygw, tmp_path):
+    good = {'LITESTREAM_ACCESS_KEY_ID': s3.ACCESS, 'LITESTREAM_SECRET_ACCESS_KEY': s3.SECRET}
+    for url, env, code, text in (
+            (s3_url(versitygw, scheme='https'), {}, 11, 'write http:// in the endpoint'),
+            (s3_url(versitygw), {'LITESTREAM_ACCESS_KEY_ID': 'nobody'}, 12, 'code=bad_key_id'),
+            (s3_url(versitygw), {'LITESTREAM_SECRET_ACCESS_KEY': 'wrong'}, 12, 'code=bad_secret'),
+            (s3_url(versitygw, bucket='A_b'), {}, 2, 'A_b is no name that a bucket can have')):
+        for words in (['generations', url], ['restore', '-o', tmp_path / 'x.db', url]):
+            r = walback.run(*words, env={**good, **env}).fails(code)
+            assert text in r.err and '\n  next: ' in r.err and ' tries' not in r.err, r
+            assert s3.SECRET not in r.err and 'wrong' not in r.err.replace('wrong version', ''), r
 
 
 # ---- lists ----

@@ -271,6 +271,27 @@ static void what_is_missing_is_damage(void **state)
 	}
 }
 
+/* Nothing is made room for that no store can hold: the list is not believed. */
+static void an_object_of_an_absurd_size_is_damage(void **state)
+{
+	static const char *const keys[] = { "wal/00000001_00000000.wal.zst",
+					    "snapshots/00000000.snapshot.zst" };
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		char *path AUTO_FREE = NULL;
+
+		begin(&f, "walback/zst-512");
+		copy_without(&f, NULL);
+		path = mem_fmt("%s/generations/%s/%s", f.rc[1].path, "e17458e16f875092",
+			       keys[i]);
+		assert_int_equal(truncate(path, (off_t)9 << 40), 0);
+		expect_failure(&f, 13, "absurd_size");
+		end(&f);
+	}
+}
+
 static void an_older_snapshot_reaches_the_same_state(void **state)
 {
 	struct fixture f;
@@ -336,6 +357,7 @@ int main(void)
 		cmocka_unit_test(what_is_there_is_refused),
 		cmocka_unit_test(failures_have_their_own_exit_status),
 		cmocka_unit_test(what_is_missing_is_damage),
+		cmocka_unit_test(an_object_of_an_absurd_size_is_damage),
 		cmocka_unit_test(an_older_snapshot_reaches_the_same_state),
 		cmocka_unit_test(
 			a_replica_that_cannot_be_used_is_a_warning_beside_a_good_one),
