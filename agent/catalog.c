@@ -213,7 +213,19 @@ static int load_head(struct catalog *c, struct store *s, struct err *e)
 struct root_scan {
 	unsigned folders; /* bit n: the folder of level n, bit 10: ltx/ */
 	size_t entries;
+	struct catalog *catalog;
 };
+
+/* For "is it one of these?": as many as there is room for. */
+static void note_folder(struct catalog *c, const char *name)
+{
+	size_t used = strlen(c->below), n = strlen(name);
+
+	if (n > 1 && name[n - 1] == '/' && !text_starts(name, LAYOUT_GENERATIONS) &&
+	    used + n + 2 < sizeof(c->below))
+		snprintf(c->below + used, sizeof(c->below) - used, "%s%s", used ? " " : "",
+			 name);
+}
 
 static int on_root_entry(void *arg, const struct store_object *o)
 {
@@ -224,12 +236,14 @@ static int on_root_entry(void *arg, const struct store_object *o)
 	else if (strlen(o->key) == 5 && text_starts(o->key, "000") && o->key[3] >= '0' &&
 		 o->key[3] <= '9' && o->key[4] == '/')
 		r->folders |= 1U << (o->key[3] - '0');
+	else
+		note_folder(r->catalog, o->key);
 	return ++r->entries >= ROOT_ENTRIES_MAX;
 }
 
 static int load_ltx(struct catalog *c, struct store *s, struct err *e)
 {
-	struct root_scan r = { .folders = 0 };
+	struct root_scan r = { .catalog = c };
 
 	if (s->ops->list(s, "", true, on_root_entry, &r, e) < 0)
 		return -1;

@@ -51,6 +51,7 @@ struct catalog {
 	uint64_t ltx_files; /* Litestream 0.5's */
 	int64_t ltx_last_ms;
 	uint64_t others; /* objects below generations/ whose names are nobody's */
+	char below[96];	 /* "a/ b/": a few folders beside which a backup would lie; "" none, or not looked at */
 };
 
 enum catalog_want {

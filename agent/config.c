@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,8 +35,8 @@ static int named(struct found *out, const char *path, bool own, const char *cons
 	if (!out->path)
 		return -1;
 	out->own = is_own(out->path, own);
-	if (file_exists(out->path))
-		return 0;
+	if (file_exists(out->path) || errno == EACCES)
+		return 0; /* reading it says what is wrong */
 	err_set(e, ERR_USAGE, "configuration file not found: %s", out->path);
 	return err_slug(e, "config_not_found");
 }
@@ -322,7 +323,8 @@ const struct replica_config *config_replica(const struct db_config *db, const ch
 			return &db->replicas[i];
 		buf_addf(&known, "%s%s", i ? ", " : "", db->replicas[i].name);
 	}
-	err_set(e, ERR_USAGE, "%s has no replica '%s'", db->path, name);
+	err_set(e, ERR_USAGE, "%s has no replica '%s'",
+		db->path && *db->path ? db->path : "the URL", name);
 	err_slug(e, "unknown_replica");
 	err_hint(e, "known: %s%s", known.p ? (const char *)known.p : "none",
 		 buf_ok(&known) ? "" : ", ...");

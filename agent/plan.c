@@ -19,6 +19,11 @@ static int no_backup(const struct catalog *c, struct err *e)
 	if (c->others)
 		err_hint(e, "%llu objects below generations/ have names that no backup has",
 			 (unsigned long long)c->others);
+	else if (c->below[0])
+		err_hint(e,
+			 "check the replica's path: there are folders in it (%s), and "
+			 "the backup may be in one of them",
+			 c->below);
 	else
 		err_hint(e, "check the replica's path; `walback generations` lists it");
 	err_slug(e, "no_backup");

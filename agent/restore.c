@@ -208,14 +208,11 @@ static int with_replicas(struct restoring *x, struct err *e)
 	size_t n = 0;
 	int r = -1;
 
+	if (q->replica && !config_replica(q->db, q->replica, e))
+		goto out;
 	for (size_t i = 0; i < q->db->nreplicas; i++)
 		if (!q->replica || strcmp(q->db->replicas[i].name, q->replica) == 0)
 			list[n++].config = &q->db->replicas[i];
-	if (n == 0) {
-		err_set(e, ERR_USAGE, "replica \"%s\" not found for database \"%s\"",
-			q->replica ? q->replica : "", q->db->path ? q->db->path : "");
-		goto out;
-	}
 	for (size_t i = 0; i < n; i++)
 		replica_open(&list[i], q, &x->notes);
 	for (size_t i = 0; n > 1 && i < n; i++)

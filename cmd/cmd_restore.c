@@ -142,7 +142,7 @@ static int user_id(const char *s, uid_t *uid, gid_t *gid, struct err *e)
 	const struct passwd *u;
 	uint32_t v = 0;
 
-	if (text_u32(s, &v) == 0) {
+	if (text_u32(s, &v) == 0 && v != UINT32_MAX) { /* which would mean: leave it */
 		*uid = v;
 		*gid = v;
 		return 0;
@@ -172,7 +172,7 @@ static int parse_owner(const char *s, struct restore_request *r, struct err *e)
 	r->have_owner = true;
 	if (!colon)
 		return 0;
-	if (text_u32(colon + 1, &v) == 0) {
+	if (text_u32(colon + 1, &v) == 0 && v != UINT32_MAX) {
 		r->gid = v;
 		return 0;
 	}
@@ -218,10 +218,14 @@ static int make_request(const struct args *a, const struct selection *s,
 
 /* ---- what people read ---- */
 
-static void say(const struct args *a, const struct buf *b)
+/* Paths and SQLite's words come from elsewhere: nothing in them may move the cursor. */
+static void say(const struct args *a, struct buf *b)
 {
 	struct err ignored = ERR_INIT;
 
+	for (size_t i = 0; i < b->len; i++)
+		if ((b->p[i] < 0x20 && b->p[i] != '\n') || b->p[i] == 0x7f)
+			b->p[i] = '?';
 	/* Nowhere is left to report that stderr is gone. */
 	if (!a->common.quiet)
 		(void)!file_write_full(STDERR_FILENO, b->p, b->len, "stderr", &ignored);

@@ -307,7 +307,7 @@ static void say_trying(const struct s3_op *op, int64_t now)
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (due)
-		log_info("the store does not answer, still trying", LOGS("what", op->what),
+		log_info("no usable answer from the store yet, still trying", LOGS("what", op->what),
 			 LOGS("key", op->key), LOGI("status", op->status),
 			 LOGS("error", op->code[0] ? op->code : op->call.why),
 			 LOGI("give_up_in_s", (op->deadline_ms - now) / 1000));

@@ -133,7 +133,8 @@ def test_usage_errors(walback, basic, tmp_path):
     walback.run('restore', basic.url).fails(2)
     for args in (['-index', 'xyz'], ['-timestamp', 'yesteryear'], ['-position', '12'], ['-generation', 'ABC'],
                  ['-index', '1', '-timestamp', '2026-11-21T00:00:00Z'], ['-integrity-check', 'maybe'],
-                 ['-perm', '9'], ['-owner', 'no-such-user-here']):
+                 ['-perm', '9'], ['-owner', 'no-such-user-here'], ['-owner', '4294967295'],
+                 ['-owner', '0:4294967295']):
         walback.restore(basic, tmp_path / 'x.db', *args).fails(2)
     walback.restore(basic, tmp_path / 'x.db', '-generation', '0' * 16).fails(10)
     assert not (tmp_path / 'x.db').exists()
@@ -249,6 +250,28 @@ def test_an_unreachable_replica_beside_a_good_one_is_a_warning(walback, tmp_path
     assert sha(db) == want and 'warning: replica dead: ' in r.err
     assert beside_empty.wait(60) == 11, beside_empty.text()
     assert listing.wait(60) == 11, listing.text()
+
+
+def test_a_replica_looked_for_in_the_wrong_place_is_hinted_at(walback, basic, tmp_path, versitygw, bucket):
+    bucket.put_tree(basic.folder, 'prod/app')
+    env = {'LITESTREAM_ACCESS_KEY_ID': s3.ACCESS, 'LITESTREAM_SECRET_ACCESS_KEY': s3.SECRET}
+    query = f'?endpoint={versitygw.endpoint}&region=us-east-1&force-path-style=true'
+    r = walback.run('restore', '-o', tmp_path / 'x.db', f's3://{bucket.bucket}/prod{query}', env=env).fails(10)
+    assert 'folders in it (app/)' in r.err
+    r = walback.run('restore', '-o', tmp_path / 'x.db', f'file://{tmp_path}').fails(10)
+    assert 'folders in it (replica/)' in r.err
+    r = walback.run('restore', '-o', tmp_path / 'x.db', basic.folder).fails(2)
+    assert f'next: a replica in that folder is named by its URL: {basic.url}\n' in r.err
+    r = walback.restore(basic, tmp_path / 'x.db', '-replica', 'nope').fails(2)
+    assert 'next: known: file\n' in r.err
+
+
+def test_a_name_with_control_characters_does_not_reach_the_terminal(walback, basic, tmp_path):
+    out = tmp_path / 'a\x1b[31m\rb.db'
+    r = walback.restore(basic, out).ok()
+    assert out.exists() and '\x1b' not in r.err and '\r' not in r.err and 'a?[31m?b.db' in r.err
+    got = json.loads(walback.restore(basic, tmp_path / 'c\x1b.db', '-json').ok().out)
+    assert got['output'] == str(tmp_path / 'c\x1b.db')
 
 
 def s3_url(server, bucket='some-bucket', scheme='http'):
