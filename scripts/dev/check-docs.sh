@@ -181,6 +181,14 @@ while IFS= read -r line; do
 	done <"$tmp/sections"
 done <"$tmp/named"
 
+# The fields of the state file.
+tr -d '\n\t' <agent/state.c | grep -oE 'json_put_[a-z0-9]+\(&j, "[a-z_]+"' | grep -oE '"[a-z_]+"' | tr -d '"' |
+	sort -u >"$tmp/fields"
+while read -r name; do
+	sed -n '/^## State/,/^## [^S]/p' docs/capture.md | grep -q "\`$name\`" ||
+		complain "docs/capture.md, \"State\": the field $name is missing"
+done <"$tmp/fields"
+
 # The README's table of commands.
 if [ -f README.md ]; then
 	sed -n 's/^command //p' "$tmp/program" | while read -r name; do
