@@ -197,10 +197,14 @@ static int load_head(struct catalog *c, struct store *s, struct err *e)
 	struct err le = ERR_INIT;
 
 	if (s->ops->get(s, LAYOUT_HEAD_KEY, 0, UINT64_MAX, &b, &meta, &le) < 0) {
-		if (le.code != ERR_NOT_FOUND) {
+		if (le.code == ERR_NOT_FOUND)
+			return 0;
+		if (le.code != ERR_CORRUPT) {
 			*e = le;
 			return -1;
 		}
+		c->has_head = true; /* larger than any record, for instance */
+		c->head_error = mem_str(le.msg);
 		return 0;
 	}
 	c->has_head = true;

@@ -346,6 +346,16 @@ static int nothing_serves(const struct replica_at_hand *r, const struct plan_tar
 	text_format_time_ms(s.time_ms, time);
 	inside = (t->kind == PLAN_INDEX && t->index >= s.replay.index) ||
 		 (t->kind == PLAN_POSITION && wal_pos_cmp(t->pos, s.replay) >= 0);
+	if (t->kind == PLAN_TIME && !t->generation[0] && r->gen->record_error) {
+		err_set(e, ERR_CORRUPT,
+			"generation %s begins at %s only, and which one was current before "
+			"cannot be told: %s",
+			r->gen->id, time, r->gen->record_error);
+		err_hint(e, "choose one with -generation; `walback generations` lists "
+			    "them");
+		err_slug(e, "bad_record");
+		return err_exit(e, EXIT_DAMAGED);
+	}
 	if (inside) {
 		err_set(e, ERR_CORRUPT,
 			"%s lies inside the first snapshot of generation %s, which is "

@@ -266,6 +266,21 @@ def test_a_replica_looked_for_in_the_wrong_place_is_hinted_at(walback, basic, tm
     assert 'next: known: file\n' in r.err
 
 
+def test_records_that_cannot_be_read_leave_the_choice_to_people(walback, tmp_path):
+    target = wb.file_target(vectors.copy('walback', 'zst-4096', tmp_path / 'replica'))
+    old = ['-timestamp', '2024-01-02T03:06:00Z']
+    walback.restore(target, tmp_path / 'a.db', *old).ok()
+    target.write('generations/6bcb2bd4a3552e4e/generation.json', b'{"format":1}')
+    r = walback.restore(target, tmp_path / 'x.db', *old).fails(13)
+    assert 'which one was current before cannot be told' in r.err and 'code=bad_record' in r.err, r
+    walback.restore(target, tmp_path / 'b.db', *old, '-generation', '59b54de49c0d7aa9').ok()
+    assert sha(tmp_path / 'b.db') == sha(tmp_path / 'a.db')
+    target.write('walback/head.json', b' ' * 100000)
+    assert len(walback.run('generations', target.url).ok().out.splitlines()) == 3
+    assert 'code=bad_head' in walback.restore(target, tmp_path / 'x.db').fails(13).err
+    walback.restore(target, tmp_path / 'x.db', '-generation', '6bcb2bd4a3552e4e').ok()
+
+
 def test_a_name_with_control_characters_does_not_reach_the_terminal(walback, basic, tmp_path):
     out = tmp_path / 'a\x1b[31m\rb.db'
     r = walback.restore(basic, out).ok()
