@@ -200,6 +200,8 @@ int opts_parse(const struct command *c, int argc, char **argv, void *args, struc
 		if (r)
 			return r;
 	}
+	if (kept < argc)
+		argv[kept] = NULL; /* they are handed to exec as they are */
 	a->operands = argv + 1;
 	a->noperands = argc > 0 ? kept - 1 : 0;
 	return count_operands(c, a, e);

@@ -47,7 +47,7 @@ struct common_args {
 	bool json;	       /* commands with .json */
 	bool quiet, verbose;   /* -quiet, -v */
 	const char *log_level; /* NULL: as configured */
-	char **operands;       /* into argv, in order */
+	char **operands;       /* into argv, in order; NULL ends them */
 	int noperands;
 };
 

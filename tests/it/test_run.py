@@ -95,6 +95,17 @@ def starts(result, *words):
         assert w in result.err, (w, result)
 
 
+def test_the_app_gets_its_own_words_and_no_others(box):
+    show = [sys.executable, '-c', 'import sys; print("APP-RAN", sys.argv[1:])', 'a', '-v', '--', '-stop-timeout', '']
+    want = "APP-RAN ['a', '-v', '--', '-stop-timeout', '']\n"
+    assert box.run(app=show).ok().out == want
+    assert box.run('-q', '--stop-timeout=9s', '-integrity-check', 'none', app=show).ok().out == want
+    # Without "--" the first word that is no option begins it.
+    env = {**box.target.env, 'DATABASE_PATH': box.db, 'WALBACK_REPLICA_URL': box.target.url}
+    assert box.walback.run('run', '-q', *show, env=env).ok().out == want
+    assert box.walback.run('run', *show, env=env).ok().out == want
+
+
 # ---- absent ----
 
 def test_absent_with_a_backup_is_restored_before_the_app_starts(walback, replica, tmp_path):

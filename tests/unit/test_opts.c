@@ -156,6 +156,7 @@ static void words_after_the_app_belong_to_it(void **state)
 		assert_string_equal(a.common.operands[0], "app");
 		assert_string_equal(a.common.operands[1], "-v");
 		assert_string_equal(a.common.operands[3], "--");
+		assert_null(a.common.operands[5]);
 	}
 }
 
