@@ -257,9 +257,27 @@ static int act(const struct boot_request *r, struct facts *f, const struct facts
 	return err_set(e, ERR_BUG, "start-up action %d", (int)d->action);
 }
 
+/* On an empty volume not even the folder is there; restore makes it, so does a start. */
+static char *real_path(const char *path, struct err *e)
+{
+	AUTO_FREE char *dir = file_dirname(path);
+	char *real = file_realpath(path, e);
+
+	if (real || e->code != ERR_NOT_FOUND || file_exists(dir))
+		return real;
+	*e = (struct err)ERR_INIT;
+	if (file_mkdirs(dir, 0700, e) < 0) {
+		err_hint(e, "make the folder, or mount the volume that holds it");
+		return NULL;
+	}
+	log_warn("the database's folder was not there: made", LOGS("db", path),
+		 LOGS("folder", dir));
+	return file_realpath(path, e);
+}
+
 int boot_run(const struct boot_request *r, const struct facts_ops *ops, struct err *e)
 {
-	AUTO_FREE char *real = file_realpath(r->db->path, e);
+	AUTO_FREE char *real = real_path(r->db->path, e);
 	CLEANUP(facts_free) struct facts f = { 0 };
 	struct db_config db = *r->db; /* the same, at its real path */
 	struct boot_request b = *r;

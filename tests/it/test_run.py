@@ -108,6 +108,15 @@ def test_the_app_gets_its_own_words_and_no_others(box):
 
 # ---- absent ----
 
+def test_the_folder_of_an_absent_database_is_made(box):
+    box.fill()
+    want = box.rows()
+    box.lose()
+    box.folder.rmdir()
+    starts(box.run(), REQUIRED, RESTORED, "the database's folder was not there")
+    assert box.rows() == want
+
+
 def test_absent_with_a_backup_is_restored_before_the_app_starts(walback, replica, tmp_path):
     box = Box(walback, replica, tmp_path / 'data')
     box.fill(7)
