@@ -91,7 +91,6 @@ END
 
 step 'the disk dies'
 show rm -rf data
-mkdir data
 
 step 'the same command brings the database back before the app starts'
 run_app 'lists the orders' <<'END'
