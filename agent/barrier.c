@@ -20,6 +20,7 @@
 
 #define TAIL_FRAMES 256
 #define TAIL_ROUNDS 3
+#define STASH_BYTES (8U << 20) /* then it is delivered, whatever the hurry */
 #define POLL_US 500
 #define REOPEN_US 2000
 
@@ -110,20 +111,75 @@ static int soften(struct capture *c, int rc, struct err *e)
 	return rc;
 }
 
-static int checkpoint_and_sync(struct capture *c, struct err *e)
+/* An app that checkpoints by itself, as all do from 1000 frames on, has the checkpoint lock for as long as
+ * its syncs take, and again soon after.  It does our work meanwhile. */
+static int checkpoint_in_turn(struct capture *c, struct err *e)
 {
-	uint32_t log, done;
+	int64_t until_us = clock_mono_us() + c->opt.max_wait_ms * 1000;
 
-	if (sq_checkpoint(c->sq, &log, &done, e) < 0 || sq_sync(c->sq, e) < 0)
-		return -1;
-	return follow_sync(c->follow, e);
+	for (;;) {
+		struct err busy = ERR_INIT;
+		uint32_t log, done;
+
+		if (sq_checkpoint(c->sq, &log, &done, &busy) == 0)
+			return 0;
+		if (busy.code != ERR_AGAIN || clock_mono_us() >= until_us) {
+			*e = busy;
+			return -1;
+		}
+		clock_sleep_us(POLL_US);
+	}
 }
 
+/* Step 1, but for the syncs. */
 static int prepare(struct capture *c, struct err *e)
 {
-	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, false, e) < 0)
+	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, false, e) < 0 ||
+	    soften(c, checkpoint_in_turn(c, e), e) < 0)
 		return -1;
-	return soften(c, checkpoint_and_sync(c, e), e);
+	c->eased = true;
+	return 0;
+}
+
+/* Each barrier costs an app that writes without pause some ms, in which it finds the lock taken: one for a long
+ * WAL is cheaper than many for short ones. */
+static bool may_wait(const struct capture *c)
+{
+	return follow_frames(c->follow) <=
+	       (uint64_t)c->opt.checkpoint_pages * CAPTURE_PATIENCE;
+}
+
+/* Into the stash, which takes a fraction of the time that delivering does: only so the end comes nearer while
+ * an app writes without pause.  *tail: how much it was. */
+static int stash_tail(struct capture *c, uint64_t *tail, struct err *e)
+{
+	struct wal_index ix;
+
+	c->seen = wal_index_glance(c->map);
+	if (capture_index(c, &ix, e) < 0)
+		return -1;
+	*tail = capture_tail(c, &ix);
+	if (c->stash.len + *tail > STASH_BYTES)
+		return deliver_stash(c, e) < 0 ? -1 : capture_copy(c, NULL, e);
+	return capture_follow(c, &ix, stash_page, e);
+}
+
+static int sync_both(struct capture *c, struct err *e)
+{
+	return sq_sync(c->sq, e) < 0 ? -1 : follow_sync(c->follow, e);
+}
+
+/* What can be done without the lock is: under it only a short tail is to be copied and synced. */
+static int shorten_tail(struct capture *c, struct err *e)
+{
+	uint64_t few = (uint64_t)TAIL_FRAMES * sq_page_size(c->sq), tail = UINT64_MAX;
+
+	if (capture_copy(c, NULL, e) < 0)
+		return -1;
+	for (int i = 0; i < TAIL_ROUNDS && tail > few; i++)
+		if (stash_tail(c, &tail, e) < 0)
+			return -1;
+	return soften(c, sync_both(c, e), e) < 0 ? -1 : stash_tail(c, &tail, e);
 }
 
 /* The write lock, with at most a short tail left to copy; the tail is in the stash. */
@@ -141,12 +197,14 @@ static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *
 		bool last = round >= TAIL_ROUNDS || tail > before / 2;
 
 		if (last && tail > CAPTURE_TAIL_LIMIT)
-			return capture_while_it_waits(c, held_since_us, &ix, e);
+			return deliver_stash(c, e) < 0
+				       ? -1
+				       : capture_while_it_waits(c, held_since_us, &ix, e);
 		if (last || tail < (uint64_t)TAIL_FRAMES * sq_page_size(c->sq))
 			return capture_follow(c, &ix, stash_page, e);
 		before = tail;
 		sq_write_unlock(c->sq);
-		if (capture_copy(c, NULL, e) < 0)
+		if (stash_tail(c, &tail, e) < 0)
 			return -1;
 	}
 }
@@ -208,7 +266,8 @@ static int under_lock(struct capture *c, int64_t *held_since_us, bool *complete,
 		      struct err *e)
 {
 	*complete = false;
-	if (lock_and_copy(c, held_since_us, e) < 0 || switch_reader(c, true, e) < 0)
+	if (shorten_tail(c, e) < 0 || lock_and_copy(c, held_since_us, e) < 0 ||
+	    switch_reader(c, true, e) < 0)
 		return -1;
 	int64_t until = clock_mono_us() + hold_limit_us(c);
 
@@ -220,6 +279,7 @@ static int under_lock(struct capture *c, int64_t *held_since_us, bool *complete,
 		return -1;
 	/* From here on the reader is at mark 0, whatever others hold. */
 	c->may_reset = c->rested = true;
+	c->eased = false;
 	return wait_for_marks(c, until, e);
 }
 
@@ -236,25 +296,42 @@ static void record(struct capture *c, int64_t held_since_us, bool complete)
 		c->stats.barriers_failed++;
 }
 
-int capture_barrier(struct capture *c, struct err *e)
+static int barrier(struct capture *c, bool patient, struct err *e)
 {
 	int64_t held_since = 0;
-	bool complete = false;
+	bool complete = false, later = false;
+	/* It writes without pause: that many frames since the last look. */
+	bool fast = patient && c->step > c->opt.checkpoint_pages / 16;
 
 	if (c->rested && !capture_has_news(c))
-		return 1;
+		return CAPTURE_RESTS;
 	struct err why = ERR_INIT;
 	int rc = prepare(c, &why);
 
-	if (rc == 0)
+	later = rc == 0 && fast && may_wait(c);
+	if (rc == 0 && !later)
 		rc = under_lock(c, &held_since, &complete, &why);
 	sq_write_unlock(c->sq);
+	if (later)
+		return CAPTURE_LATER;
 	record(c, held_since, rc == 0 && complete);
+	if (rc < 0)
+		log_debug("barrier held back", LOGE(&why));
 	if (deliver_stash(c, e) < 0)
 		return -1;
 	if (rc < 0 && held_back(&why) < 0) {
 		*e = why;
 		return -1;
 	}
-	return rc == 0 && complete;
+	return rc == 0 && complete ? CAPTURE_RESTS : CAPTURE_HELD_BACK;
+}
+
+int capture_barrier(struct capture *c, struct err *e)
+{
+	return barrier(c, false, e);
+}
+
+int capture_ease(struct capture *c, struct err *e)
+{
+	return barrier(c, true, e);
 }

@@ -131,7 +131,7 @@ static int copy_slice(struct capture *c, bool *more, struct err *e)
 
 int capture_copy(struct capture *c, uint64_t *commits, struct err *e)
 {
-	uint64_t before = c->stats.commits;
+	uint64_t before = c->stats.commits, frames = c->stats.frames;
 	bool more = true;
 
 	while (more) {
@@ -140,6 +140,7 @@ int capture_copy(struct capture *c, uint64_t *commits, struct err *e)
 		if (copy_slice(c, &more, e) < 0 || (more && capture_keep_up(c, e) < 0))
 			return -1;
 	}
+	c->step = (uint32_t)(c->stats.frames - frames);
 	if (commits)
 		*commits = c->stats.commits - before;
 	return 0;
@@ -230,7 +231,15 @@ bool capture_at_rest(const struct capture *c)
 
 bool capture_barrier_due(const struct capture *c)
 {
-	return follow_frames(c->follow) > c->opt.checkpoint_pages && !c->rested;
+	uint64_t frames = follow_frames(c->follow), limit = c->opt.checkpoint_pages;
+
+	if (c->rested)
+		return false;
+	if (c->eased)
+		return frames > limit * CAPTURE_PATIENCE;
+	/* From its own threshold on, by default the same, SQLite tries to checkpoint at each commit, and under a
+	 * reader at mark 0 that costs it much and brings nothing.  So before the next look finds it there. */
+	return frames + 2 * (uint64_t)c->step > limit;
 }
 
 void capture_idle(struct capture *c)

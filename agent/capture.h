@@ -63,10 +63,15 @@ bool capture_has_news(const struct capture *c);
  * slug wal_discontinuity: the capture is over, open a new one and begin a new generation. */
 MUST_CHECK int capture_copy(struct capture *c, uint64_t *commits, struct err *e);
 
+enum { CAPTURE_HELD_BACK, CAPTURE_RESTS, CAPTURE_LATER };
+
 bool capture_barrier_due(const struct capture *c);
-/* All five steps; everything is delivered up to its end.  1: the capture rests at mark 0;
- * 0: held back, try later; -1: as capture_copy. */
+/* All five steps; everything is delivered up to its end.  CAPTURE_RESTS: the capture rests at mark 0;
+ * CAPTURE_HELD_BACK: try later; -1: as capture_copy. */
 MUST_CHECK int capture_barrier(struct capture *c, struct err *e);
+/* The same, or without the write lock step 1 alone (CAPTURE_LATER) while the app writes without pause and its
+ * WAL is not long. */
+MUST_CHECK int capture_ease(struct capture *c, struct err *e);
 /* Nothing was committed since a completed barrier: the reader is at mark 0 and the file is whole. */
 bool capture_at_rest(const struct capture *c);
 /* Free buffers. */

@@ -9,6 +9,8 @@
 
 #define CAPTURE_TAIL_LIMIT (32U << 20) /* bytes that the app may be ahead of us */
 #define CAPTURE_HOLD_CEILING_MS 1000LL /* of the write lock at one time */
+/* The WAL of an app that writes without pause may grow to so many times the threshold. */
+#define CAPTURE_PATIENCE 3
 
 /* Pages copied while the write lock is held, to be delivered after it. */
 struct stash {
@@ -31,8 +33,10 @@ struct capture {
 	struct wal_index rest_index; /* at the end of the last completed barrier */
 	int64_t now_ms;		     /* wall clock of the wake-up */
 	uint64_t seen;
-	int cur; /* the reader that is open */
+	uint32_t step; /* frames that the last copy brought */
+	int cur;       /* the reader that is open */
 	bool settled;
+	bool eased;  /* at a mark >= 1: step 1 of a barrier was done since the last one */
 	bool rested; /* at mark 0 and nothing committed since */
 	bool overrun; /* the app was ahead when the last copy gave up: do not give it more start */
 	bool may_reset; /* a reset would lose nothing: mark 0 unbroken, no frame delivered since */

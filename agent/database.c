@@ -192,20 +192,22 @@ static int barrier(struct database *d, struct err *e)
 {
 	bool quiet = d->now_ms - d->last_news_ms >= QUIET_MS;
 
-	if (!capture_barrier_due(d->cap) && !(quiet && !capture_at_rest(d->cap)) &&
-	    !wants_barrier(d))
+	bool wanted = wants_barrier(d);
+
+	if (!capture_barrier_due(d->cap) && !(quiet && !capture_at_rest(d->cap)) && !wanted)
 		return 0;
 	if (d->now_ms < d->barrier_not_before_ms)
 		return 0;
-	int rc = capture_barrier(d->cap, e);
+	int rc = wanted ? capture_barrier(d->cap, e) : capture_ease(d->cap, e);
 
 	if (rc < 0)
 		return -1;
 	const struct capture_stats *st = capture_stats(d->cap);
 
-	log_debug("barrier", LOGS("db", d->cfg->path), LOGB("complete", rc == 1),
-		  LOGI("wait_us", st->wait_us_last), LOGI("hold_us", st->hold_us_last),
-		  LOGU("wal_frames", st->wal_frames), LOGI("holder", st->holder));
+	log_debug("barrier", LOGS("db", d->cfg->path),
+		  LOGB("complete", rc == CAPTURE_RESTS), LOGI("wait_us", st->wait_us_last),
+		  LOGI("hold_us", st->hold_us_last), LOGU("wal_frames", st->wal_frames),
+		  LOGI("holder", st->holder));
 	int64_t b = d->barrier_backoff_ms ? d->barrier_backoff_ms * 2
 					  : BARRIER_BACKOFF_FIRST_MS;
 

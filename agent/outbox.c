@@ -11,6 +11,7 @@
 struct outbox {
 	pthread_mutex_t mu;
 	struct outbox_item *first, **last;
+	struct wal_pos end; /* of the last one put */
 	size_t count, memory, memory_limit;
 	uint64_t spooled, spool_limit;
 	char *dir;
@@ -72,6 +73,7 @@ int outbox_put(struct outbox *o, struct outbox_item *it, struct err *e)
 	pthread_mutex_lock(&o->mu);
 	*o->last = it;
 	o->last = &it->next;
+	o->end = it->end;
 	o->count++;
 	if (in_memory)
 		o->memory += it->size;
@@ -149,6 +151,15 @@ void outbox_destroy(struct outbox *o)
 	pthread_mutex_destroy(&o->mu);
 	free(o->dir);
 	free(o);
+}
+
+struct wal_pos outbox_end(struct outbox *o)
+{
+	pthread_mutex_lock(&o->mu);
+	struct wal_pos end = o->end;
+
+	pthread_mutex_unlock(&o->mu);
+	return end;
 }
 
 size_t outbox_count(struct outbox *o)

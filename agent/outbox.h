@@ -49,6 +49,8 @@ void outbox_pop(struct outbox *o);
 /* Drop everything (a new generation begins); not while an item is in use. */
 void outbox_clear(struct outbox *o);
 
+/* Where the newest item that was ever put ends. */
+struct wal_pos outbox_end(struct outbox *o);
 size_t outbox_count(struct outbox *o);
 uint64_t outbox_bytes(struct outbox *o);
 

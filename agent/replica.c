@@ -243,7 +243,7 @@ static void new_outbox(struct replica *r)
 
 	/* Together: what is acknowledged from here on is of the new generation. */
 	r->out = o;
-	r->acked = (struct wal_pos){ 0, 0 };
+	r->acked = r->durable = (struct wal_pos){ 0, 0 };
 	r->unframed = 0;
 	r->failed = false;
 	if (r->uploading && !r->doomed) {
@@ -312,6 +312,8 @@ void replica_serve(struct replica *r, struct capture *c, bool at_rest)
 	enum replica_request q = r->request;
 	unsigned asked = r->asked;
 
+	if (at_rest && r->framer) /* the barrier has synced it */
+		r->durable = framer_pos(r->framer);
 	pthread_mutex_unlock(&r->mu);
 	if (q == REQUEST_NONE || (q != REQUEST_CUT && !at_rest))
 		return;

@@ -57,6 +57,8 @@ struct replica {
 	bool uploading, failed;	     /* failed: the local side gave the generation up */
 	struct wal_pos gate;	     /* nothing beyond it is uploaded yet */
 	struct wal_pos acked;
+	struct wal_pos
+		durable; /* a power cut leaves everything before it in the -wal or the database */
 	bool snapshot_due;
 	bool releasing, released;
 	uint64_t unframed; /* commits delivered but not cut, or since the framer failed */

@@ -14,19 +14,37 @@
 #define RETRY_MS 1000
 #define RETRY_DENIED_MS 15000
 
-/* What is in the store must be durable here first: a power cut must not take a commit that a
- * restore would bring back.  The -wal carries no locks, so it may be opened and closed freely. */
-static int sync_wal(struct replica *r, struct err *e)
+static int sync_wal(const char *path, struct err *e)
 {
-	pthread_mutex_lock(&r->mu);
-	AUTO_FREE char *path = mem_str(r->wal_path);
-
-	pthread_mutex_unlock(&r->mu);
+	/* The -wal carries no locks, so it may be opened and closed freely. */
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_errno(e, "open %s", path);
 	return file_datasync(fd, path, e);
+}
+
+/* What is in the store must be durable here first: a power cut must not take a commit that a
+ * restore would bring back.  One sync serves all that waits to be sent. */
+static int make_durable(struct replica *r, struct outbox *o, const struct outbox_item *it,
+			struct err *e)
+{
+	struct wal_pos end = outbox_end(o);
+
+	pthread_mutex_lock(&r->mu);
+	AUTO_FREE char *path = mem_str(r->wal_path);
+	bool is = o == r->out && wal_pos_cmp(it->end, r->durable) <= 0;
+
+	pthread_mutex_unlock(&r->mu);
+	if (is)
+		return 0;
+	if (sync_wal(path, e) < 0)
+		return -1;
+	pthread_mutex_lock(&r->mu);
+	if (o == r->out && wal_pos_cmp(r->durable, end) < 0)
+		r->durable = end;
+	pthread_mutex_unlock(&r->mu);
+	return 0;
 }
 
 /* The key is taken: by our own request whose answer was lost, or by somebody else. */
@@ -48,8 +66,6 @@ static int put_item(struct replica *r, const struct outbox_item *it, struct err 
 {
 	struct store_put o = { .if_absent = true };
 
-	if (sync_wal(r, e) < 0)
-		return -1;
 	if (r->store->ops->put(r->store, it->key, it->bytes.p, it->bytes.len, &o, e) == 0)
 		return 0;
 	if (e->code != ERR_EXISTS)
@@ -112,7 +128,7 @@ static bool upload_one(struct replica *r, struct outbox *o, struct wal_pos gate)
 		return false;
 	if (it && wal_pos_cmp(it->end, gate) > 0)
 		return false;
-	if (it && put_item(r, it, &e) == 0) {
+	if (it && make_durable(r, o, it, &e) == 0 && put_item(r, it, &e) == 0) {
 		log_trouble_over(&r->upload_trouble, "replica reached again", r->db->path);
 		acknowledge(r, o, it);
 		return true;

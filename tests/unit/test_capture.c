@@ -6,6 +6,7 @@
 #include "tests/unit/unit.h"
 #include "wal/frame.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -277,6 +278,94 @@ static void a_long_reader_holds_the_barrier_back_but_loses_nothing(void **state)
 	end(t);
 }
 
+static void *release_checkpoint_lock(void *arg)
+{
+	sqlite3_file *f = arg;
+
+	clock_sleep_ms(20);
+	f->pMethods->xShmLock(f, 1, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+	return NULL;
+}
+
+static void a_checkpoint_of_the_app_is_waited_for(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+	sqlite3_file *f = NULL;
+	pthread_t thread;
+
+	(void)state;
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	assert_int_equal(
+		sqlite3_file_control(t->app, "main", SQLITE_FCNTL_FILE_POINTER, &f),
+		SQLITE_OK);
+	assert_int_equal(
+		f->pMethods->xShmLock(f, 1, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE),
+		SQLITE_OK);
+	assert_int_equal(pthread_create(&thread, NULL, release_checkpoint_lock, f), 0);
+	assert_int_equal(barrier(t), CAPTURE_RESTS);
+	pthread_join(thread, NULL);
+	check_equal(t);
+	end(t);
+}
+
+static int ease(struct env *t)
+{
+	struct err e = ERR_INIT;
+	int rc = capture_ease(t->c, &e);
+
+	if (rc < 0)
+		fail_msg("ease: %s", e.msg);
+	return rc;
+}
+
+static void write_frames(struct env *t, int n)
+{
+	for (int i = 0; i < n; i++)
+		sql(t->app, "UPDATE t SET x = randomblob(100) WHERE id = 2");
+	copy(t);
+}
+
+static void an_app_that_writes_without_pause_meets_fewer_barriers(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+
+	(void)state;
+	barrier(t);
+	uint64_t before = capture_stats(t->c)->barriers;
+
+	write_frames(t, 20);
+	assert_false(capture_barrier_due(t->c));
+	write_frames(t,
+		     50); /* one more step like this leads close to the threshold of 100 */
+	assert_true(capture_barrier_due(t->c));
+	assert_int_equal(ease(t), CAPTURE_LATER);
+	assert_false(capture_barrier_due(t->c));
+	write_frames(t, 150);
+	assert_false(capture_barrier_due(t->c));
+	assert_int_equal(capture_stats(t->c)->barriers, before);
+	write_frames(t, 150);
+	assert_true(capture_barrier_due(t->c));
+	assert_int_equal(ease(t), CAPTURE_RESTS);
+	assert_int_equal(capture_stats(t->c)->barriers, before + 1);
+	assert_true(capture_at_rest(t->c));
+	check_equal(t);
+	assert_int_equal(t->m.commits, 370);
+	end(t);
+}
+
+static void an_app_that_writes_now_and_then_has_its_barrier_at_the_threshold(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+
+	(void)state;
+	for (int i = 0; i < 21; i++)
+		write_frames(t, 5);
+	assert_true(capture_barrier_due(t->c));
+	assert_int_equal(ease(t), CAPTURE_RESTS);
+	check_equal(t);
+	end(t);
+}
+
 static void a_wal_reset_behind_our_back_is_a_discontinuity(void **state)
 {
 	struct env *t = begin("PRAGMA page_size=4096");
@@ -388,6 +477,10 @@ int main(void)
 		cmocka_unit_test(at_rest_the_apps_own_truncate_returns_at_once),
 		cmocka_unit_test(the_apps_own_checkpoints_cost_nothing_while_it_writes),
 		cmocka_unit_test(a_long_reader_holds_the_barrier_back_but_loses_nothing),
+		cmocka_unit_test(a_checkpoint_of_the_app_is_waited_for),
+		cmocka_unit_test(an_app_that_writes_without_pause_meets_fewer_barriers),
+		cmocka_unit_test(
+			an_app_that_writes_now_and_then_has_its_barrier_at_the_threshold),
 		cmocka_unit_test(a_wal_reset_behind_our_back_is_a_discontinuity),
 		cmocka_unit_test(a_commit_frame_that_was_never_published_is_not_taken),
 		cmocka_unit_test(killed_writers_leave_no_phantom_commits),

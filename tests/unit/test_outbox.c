@@ -37,6 +37,7 @@ static int put(struct outbox *o, uint32_t index, size_t size, struct err *e)
 	it->bytes = (struct buf)BUF(1 << 20);
 	buf_add(&it->bytes, fill, size);
 	it->pos.index = index;
+	it->end = (struct wal_pos){ index, 32 };
 	layout_segment_key("0123456789abcdef", it->pos, CODEC_ZST, it->key);
 	free(fill);
 	return outbox_put(o, it, e);
@@ -63,6 +64,7 @@ static void items_come_out_in_order_from_memory_and_spool(void **state)
 	for (uint32_t i = 0; i < 5; i++)
 		assert_int_equal(put(o, i, 400, &e), 0);
 	assert_int_equal(outbox_count(o), 5);
+	assert_int_equal(outbox_end(o).index, 4);
 	assert_int_equal(outbox_bytes(o), 2000);
 	assert_true(file_exists(spool));
 	for (uint32_t i = 0; i < 5; i++)
@@ -70,6 +72,7 @@ static void items_come_out_in_order_from_memory_and_spool(void **state)
 	assert_null(outbox_peek(o, &e));
 	assert_int_equal(e.code, ERR_NONE);
 	assert_int_equal(outbox_bytes(o), 0);
+	assert_int_equal(outbox_end(o).index, 4);
 	assert_int_equal(rmdir(spool), 0); /* nothing is left in it */
 	outbox_destroy(o);
 }
