@@ -150,18 +150,20 @@ static bool may_wait(const struct capture *c)
 }
 
 /* Into the stash, which takes a fraction of the time that delivering does: only so the end comes nearer while
- * an app writes without pause.  *tail: how much it was. */
+ * an app writes without pause.  *tail: how much there was.  1; 0: more than it holds; -1. */
 static int stash_tail(struct capture *c, uint64_t *tail, struct err *e)
 {
 	struct wal_index ix;
 
-	c->seen = wal_index_glance(c->map);
 	if (capture_index(c, &ix, e) < 0)
 		return -1;
 	*tail = capture_tail(c, &ix);
 	if (c->stash.len + *tail > STASH_BYTES)
-		return deliver_stash(c, e) < 0 ? -1 : capture_copy(c, NULL, e);
-	return capture_follow(c, &ix, stash_page, e);
+		return 0;
+	c->seen = wal_index_glance(c->map);
+	return capture_index(c, &ix, e) < 0 || capture_follow(c, &ix, stash_page, e) < 0
+		       ? -1
+		       : 1;
 }
 
 static int sync_both(struct capture *c, struct err *e)
@@ -169,17 +171,20 @@ static int sync_both(struct capture *c, struct err *e)
 	return sq_sync(c->sq, e) < 0 ? -1 : follow_sync(c->follow, e);
 }
 
-/* What can be done without the lock is: under it only a short tail is to be copied and synced. */
+/* What can be done without the lock is: under it only a short tail is to be copied and synced.  An app that writes
+ * faster than that must wait for the lock now, or its WAL would grow. */
 static int shorten_tail(struct capture *c, struct err *e)
 {
 	uint64_t few = (uint64_t)TAIL_FRAMES * sq_page_size(c->sq), tail = UINT64_MAX;
+	int fits = 1;
 
 	if (capture_copy(c, NULL, e) < 0)
 		return -1;
-	for (int i = 0; i < TAIL_ROUNDS && tail > few; i++)
-		if (stash_tail(c, &tail, e) < 0)
-			return -1;
-	return soften(c, sync_both(c, e), e) < 0 ? -1 : stash_tail(c, &tail, e);
+	for (int i = 0; i < TAIL_ROUNDS && tail > few && fits == 1; i++)
+		fits = stash_tail(c, &tail, e);
+	if (fits == 1 && soften(c, sync_both(c, e), e) < 0)
+		return -1;
+	return fits < 0 ? -1 : stash_tail(c, &tail, e) < 0 ? -1 : 0;
 }
 
 /* The write lock, with at most a short tail left to copy; the tail is in the stash. */
@@ -194,7 +199,8 @@ static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *
 			return -1;
 		uint64_t tail = capture_tail(c, &ix);
 		/* As fast as we copy, or faster: more rounds only make it longer. */
-		bool last = round >= TAIL_ROUNDS || tail > before / 2;
+		bool last = round >= TAIL_ROUNDS || tail > before / 2 ||
+			    c->stash.len + tail > STASH_BYTES;
 
 		if (last && tail > CAPTURE_TAIL_LIMIT)
 			return deliver_stash(c, e) < 0
