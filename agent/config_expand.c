@@ -35,13 +35,14 @@ static void note(const struct state *s, enum expand_what what, const char *name,
 	s->o->note(s->o->arg, &x);
 }
 
-static void put_value(const struct state *s, const char *name, size_t n)
+static bool put_value(const struct state *s, const char *name, size_t n)
 {
 	AUTO_FREE char *copy = mem_strn(name, n);
 	const char *value = env_get(s->o->env, copy);
 
 	if (value)
 		buf_add(s->out, value, strlen(value));
+	return value;
 }
 
 /* "NAME:-default" between the braces: the length of NAME, or 0. */
@@ -60,12 +61,13 @@ static void put_braced(const struct state *s, const char *p, size_t n)
 	AUTO_FREE char *copy = mem_strn(p, name);
 
 	if (!name) {
-		put_value(s, p, n);
+		if (!put_value(s, p, n))
+			note(s, EXPAND_UNSET, p, n);
 	} else if (!s->o->defaults) {
 		note(s, EXPAND_DEFAULT_LOST, p, name);
-		put_value(s, p, n);
+		(void)put_value(s, p, n);
 	} else if (env_get(s->o->env, copy)) {
-		put_value(s, p, name);
+		(void)put_value(s, p, name);
 	} else {
 		buf_add(s->out, p + name + 2, n - name - 2);
 	}
@@ -86,14 +88,15 @@ static size_t variable(const struct state *s, const char *p, size_t n)
 	}
 	if (n && is_special(*p)) {
 		note(s, EXPAND_VANISHED, "", 0);
-		put_value(s, p, 1);
+		(void)put_value(s, p, 1);
 		return 1;
 	}
 	while (i < n && is_name(p[i]))
 		i++;
 	if (!i)
 		return SIZE_MAX;
-	put_value(s, p, i);
+	if (!put_value(s, p, i))
+		note(s, EXPAND_UNSET, "", 0);
 	return i;
 }
 

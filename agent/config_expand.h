@@ -25,10 +25,11 @@ struct expand_note {
 	enum expand_what {
 		EXPAND_DEFAULT_LOST, /* ${NAME:-default} in a Litestream file */
 		EXPAND_VANISHED,     /* $$, $1 ... outside of comments */
+		EXPAND_UNSET,	     /* $NAME, ${NAME} of a variable that is not there */
 	} what;
 	int line;
 	char name
-		[64]; /* of the variable; "" for EXPAND_VANISHED (it may be part of a key) */
+		[64]; /* of the variable; "" where it is not in braces (it may be part of a key) */
 };
 
 struct expand_options {

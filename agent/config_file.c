@@ -366,6 +366,11 @@ static void expand_note(void *arg, const struct expand_note *n)
 			 LOGS("name", n->name),
 			 LOGS("hint", "write ${NAME}, or use walback.yml, where the "
 				      "default counts"));
+	else if (n->what == EXPAND_UNSET)
+		log_warn("a variable in the configuration is not set: it expands to "
+			 "nothing",
+			 LOGS("file", r->f->path), LOGI("line", n->line),
+			 LOGS("name", *n->name ? n->name : NULL));
 	else
 		log_warn("a $ and the character after it expand to nothing",
 			 LOGS("file", r->f->path), LOGI("line", n->line),

@@ -212,6 +212,8 @@ static int replicate(struct loop *l, const struct config *c, struct err *e)
 	o.stop_if_different =
 		l->args->if_different && !strcmp(l->args->if_different, "stop");
 	o.adopt_local = l->args->if_different && !strcmp(l->args->if_different, "adopt");
+	if (cmd_need_replicas(c, e) < 0)
+		return -1;
 	l->exec = l->args->exec ? l->args->exec : c->exec;
 	l->stop_timeout_ms = l->args->stop_timeout_ms > 0 ? l->args->stop_timeout_ms
 							  : c->shutdown_timeout_ms;

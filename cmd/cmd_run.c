@@ -88,6 +88,10 @@ static struct config *load(const struct run_args *a, struct err *e)
 		config_free(c);
 		return NULL;
 	}
+	if (c && cmd_need_replicas(c, e) < 0) {
+		config_free(c);
+		return NULL;
+	}
 	return c;
 }
 

@@ -58,6 +58,9 @@ MUST_CHECK struct config *cmd_load_config(const struct common_args *a, const cha
  */
 MUST_CHECK struct config *cmd_load_replicas(const struct common_args *a, struct err *e);
 
+/* For commands that write replicas: every database has one.  ERR_USAGE: nothing of it would be kept. */
+MUST_CHECK int cmd_need_replicas(const struct config *c, struct err *e);
+
 /* Level and form of the log: as configured, unless -quiet, -v or -log-level say otherwise. */
 void cmd_set_up_log(const struct common_args *a, enum log_level configured, bool json);
 /* The same by the configuration's logging section, and where to. */

@@ -26,3 +26,17 @@ struct config *cmd_load_replicas(const struct common_args *a, struct err *e)
 {
 	return load(a, (struct config_request){ .replica_only = true }, e);
 }
+
+int cmd_need_replicas(const struct config *c, struct err *e)
+{
+	for (size_t i = 0; i < c->ndbs; i++) {
+		if (c->dbs[i].nreplicas)
+			continue;
+		err_set(e, ERR_USAGE, "%s has no replica: nothing of it would be kept",
+			c->dbs[i].path);
+		err_hint(e, "name one under its replicas: in %s",
+			 c->file ? c->file : "the configuration");
+		return err_slug(e, "no_replica");
+	}
+	return 0;
+}

@@ -106,6 +106,15 @@ def test_the_app_gets_its_own_words_and_no_others(box):
     assert box.walback.run('run', *show, env=env).ok().out == want
 
 
+def test_a_database_without_a_replica_is_a_mistake_and_not_a_backup(walback, tmp_path):
+    cfg = tmp_path / 'walback.yml'
+    cfg.write_text(f'dbs:\n  - path: {tmp_path}/app.db\n    replicsa: [{{url: "file://{tmp_path}/r"}}]\n')
+    for words in (['run', '-config', cfg, '--', 'echo', 'APP-RAN'], ['replicate', '-config', cfg]):
+        r = walback.run(*words)
+        stops(r, 2, f'{tmp_path}/app.db has no replica', 'code=no_replica', 'nearest=replicas')
+    assert walback.run('databases', '-config', cfg).ok()
+
+
 # ---- absent ----
 
 def test_the_folder_of_an_absent_database_is_made(box):

@@ -79,14 +79,15 @@ static void remember(void *arg, const struct expand_note *n)
 
 static void what_vanishes_is_noted_with_its_line_but_not_in_comments(void **state)
 {
-	static const char text[] = "a: 1\n# ${X:-y} $$\nb: ${PATH_X:-/data}\nc: pa$$w#$1\n";
+	static const char text[] = "a: 1\n# ${X:-y} $$\nb: ${PATH_X:-/data}\nc: pa$$w#$1\n"
+				   "d: ${NOWHERE} $nowhere # ${NOWHERE}\n";
 	char notes[256] = "";
 	const struct expand_options o = { .env = env, .note = remember, .arg = notes };
 	struct buf out = BUF(1 << 16);
 
 	(void)state;
 	config_expand(text, strlen(text), &o, &out);
-	assert_string_equal(notes, "3:0:PATH_X;4:1:;4:1:;");
+	assert_string_equal(notes, "3:0:PATH_X;4:1:;4:1:;5:2:NOWHERE;5:2:;");
 	buf_free(&out);
 }
 
