@@ -106,8 +106,9 @@ static const struct known DENIED[] = {
 	{ "XAdminUserNotFound", "bad_key_id", /* versitygw's word for it, with a 404 */
 	  "the store does not know the access key id%s" },
 	{ "AccessDenied", "access_denied",
-	  "the access key%s lacks the right to do this: check its "
-	  "policy" },
+	  "the access key%s lacks the right to do this: its policy must allow "
+	  "s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and "
+	  "s3:DeleteObject on what is in it" },
 	{ "ExpiredToken", "expired_token",
 	  "the session token of the access key%s has expired" },
 	{ "InvalidToken", "bad_token",

@@ -473,3 +473,27 @@ def test_usage_errors(walback, tmp_path, args, words):
     env = {'DATABASE_PATH': tmp_path / 'e.db', 'WALBACK_REPLICA_URL': f'file://{tmp_path}/rep'}
     r = walback.run(*args, env=env).fails(2)
     assert words in r.err
+
+
+def test_an_agent_that_is_started_again_does_not_take_the_head_back(walback, file_replica, tmp_path):
+    def head():
+        return file_replica.json('walback/head.json')['generation']
+
+    mine, theirs = Box(walback, file_replica, tmp_path / 'mine'), Box(walback, file_replica, tmp_path / 'theirs')
+    theirs.fill()
+    sqlite.create(mine.db)
+    with walback.start('run', '-db', mine.db, '-replica-url', file_replica.url, '--adopt', 'local', '--wait-for-sync',
+                       '20s', '--', 'sh', '-c', 'echo APP-RAN; exec sleep 60') as p:
+        p.wait_log('APP-RAN')
+        first = head()
+        theirs.run('--adopt', 'local', '--wait-for-sync', '20s').ok()
+        now = head()
+        assert now != first
+        children = [int(c) for c in open(f'/proc/{p.pid}/task/{p.pid}/children').read().split()]
+        agent, = [c for c in children if b'replicate' in open(f'/proc/{c}/cmdline', 'rb').read()]
+        os.kill(agent, 9)
+        p.wait_log('the agent was started again')
+        p.wait_log('code=histories_differ')
+        p.wait_log('reason=diverged')
+        assert head() == now
+        assert p.stop() == 143

@@ -168,7 +168,9 @@ static void what_does_not_pass_is_explained(void **state)
 		  "the store does not know the access key id ..MPLE" },
 		{ ERROR(403, "AccessDenied"), ERR_DENIED, "access_denied",
 		  "get app/key: 403 AccessDenied",
-		  "the access key ..MPLE lacks the right to do this: check its policy" },
+		  "the access key ..MPLE lacks the right to do this: its policy must allow "
+		  "s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and "
+		  "s3:DeleteObject on what is in it" },
 		{ ERROR(400, "ExpiredToken"), ERR_DENIED, "expired_token",
 		  "get app/key: 400 ExpiredToken",
 		  "the session token of the access key ..MPLE has expired" },
