@@ -18,7 +18,9 @@
 #define WINDOW_MAX 512u
 /* Small pieces wait in number: those behind a large one are fetched while it comes. */
 #define SLOTS_PER_WINDOW 24u
-#define KEEP_BYTES ((size_t)16 << 10)
+/* Buffers are kept for the next pieces: memory that was given back comes again page by page. */
+#define SPARES 64
+#define SPARE_BYTES ((size_t)4 << 20)
 #define UNKNOWN_EXPECT ((uint64_t)64 << 20)
 
 struct slot {
@@ -46,6 +48,9 @@ struct store_fetch {
 	uint64_t bytes;	     /* expected of those asked for and not delivered */
 	unsigned filling;    /* threads of the loop inside fill */
 	bool ending;
+	struct buf spare[SPARES];
+	unsigned nspare;
+	size_t spare_bytes;
 };
 
 static uint64_t expected(const struct store_piece *p)
@@ -63,6 +68,39 @@ static uint64_t ceiling(const struct store_piece *p)
 	return p->len < UNKNOWN_EXPECT ? p->len : UNKNOWN_EXPECT;
 }
 
+/* ---- spare buffers ---- */
+
+static void take_spare(struct store_fetch *f, struct buf *b)
+{
+	pthread_mutex_lock(&f->lock);
+	if (f->nspare) {
+		*b = f->spare[--f->nspare];
+		f->spare_bytes -= b->cap;
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void put_spare(struct store_fetch *f, struct buf *b)
+{
+	pthread_mutex_lock(&f->lock);
+	if (b->cap && f->asked < f->n && f->nspare < SPARES &&
+	    f->spare_bytes + b->cap <= SPARE_BYTES) {
+		f->spare_bytes += b->cap;
+		f->spare[f->nspare++] = *b;
+		*b = (struct buf)BUF(0);
+	}
+	pthread_mutex_unlock(&f->lock);
+	buf_free(b);
+}
+
+/* ---- asking ---- */
+
+/* The one that the consumer waits for. */
+static struct slot *next_slot(const struct store_fetch *f)
+{
+	return &f->slot[f->taken % f->nslots];
+}
+
 static void fill(struct store_fetch *f);
 
 static void on_piece(struct s3_op *op)
@@ -74,12 +112,14 @@ static void on_piece(struct s3_op *op)
 	s->state = SLOT_DONE;
 	f->out--;
 	f->filling++; /* keeps the fetch until we are through */
-	pthread_cond_broadcast(&f->came);
+	if (f->ending || s == next_slot(f))
+		pthread_cond_broadcast(&f->came);
 	pthread_mutex_unlock(&f->lock);
 	fill(f);
 	pthread_mutex_lock(&f->lock);
 	f->filling--;
-	pthread_cond_broadcast(&f->came);
+	if (f->ending)
+		pthread_cond_broadcast(&f->came);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -114,6 +154,7 @@ static void ask(struct store_fetch *f, struct slot *s, const struct store_piece 
 		pthread_mutex_unlock(&f->lock);
 		return;
 	}
+	take_spare(f, &s->data);
 	s->data.max = ceiling(p) < SIZE_MAX / 2 ? (size_t)ceiling(p) : SIZE_MAX / 2;
 	buf_reset(&s->data);
 	if (expected(p) <= s->data.max) /* at once, instead of doubling up to it */
@@ -178,8 +219,7 @@ static void release(struct slot *s)
 	if (s->state == SLOT_DONE)
 		s3_get_free(&s->get);
 	free(STEAL(s->key));
-	if (s->data.cap > KEEP_BYTES)
-		buf_free(&s->data);
+	put_spare(s->f, &s->data);
 	s->state = SLOT_FREE;
 }
 
@@ -188,7 +228,7 @@ int store_s3_fetch_next(struct store_fetch *f, struct buf *out, struct err *e)
 	buf_reset(out);
 	if (f->taken == f->n)
 		return 0;
-	struct slot *s = &f->slot[f->taken % f->nslots];
+	struct slot *s = next_slot(f);
 
 	pthread_mutex_lock(&f->lock);
 	while (s->state == SLOT_OUT)
@@ -231,8 +271,8 @@ void store_s3_fetch_end(struct store_fetch *f)
 	pthread_mutex_unlock(&f->lock);
 	for (size_t i = f->taken; i < f->asked; i++)
 		release(&f->slot[i % f->nslots]);
-	for (size_t i = 0; i < f->nslots; i++)
-		buf_free(&f->slot[i].data);
+	while (f->nspare)
+		buf_free(&f->spare[--f->nspare]);
 	pthread_cond_destroy(&f->came);
 	pthread_mutex_destroy(&f->lock);
 	free(f->slot);

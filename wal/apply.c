@@ -23,6 +23,7 @@
 #define HELD_BYTES (4U << 20)
 #define COPY_BYTES (256U << 10)
 #define IOVS 256
+#define IMAGE_WRITE_BYTES (8U << 10)
 #define PAGES_MAX 0xfffffffeU /* SQLite's */
 #define ZERO_PAGES_MAX (1U << 24)
 
@@ -157,6 +158,30 @@ static int sum_image(struct apply *a, const uint8_t *p, size_t n, struct err *e)
 	return 0;
 }
 
+/*
+ * In small writes.  A file system with large folios makes them as large as the
+ * first write, and the pages that segments bring later, in any order, cost the
+ * more the larger the folio: on ext4 (6.18) a restore of 3,000 segments takes a
+ * fifth less processor time in the kernel with 8 KiB than with 64.
+ */
+static int write_range(const struct apply *a, const uint8_t *p, size_t n, uint64_t at,
+		       struct err *e)
+{
+	size_t step = a->page_size > IMAGE_WRITE_BYTES ? a->page_size : IMAGE_WRITE_BYTES;
+
+	while (n) {
+		size_t k = step - (size_t)(at % step);
+
+		k = n < k ? n : k;
+		if (file_pwrite_full(a->fd, p, k, at, a->what, e))
+			return -1;
+		p += k;
+		at += k;
+		n -= k;
+	}
+	return 0;
+}
+
 /* At offset, without what falls into the lock page: that stays a hole. */
 static int write_image(const struct apply *a, const uint8_t *p, size_t n, uint64_t at,
 		       struct err *e)
@@ -164,13 +189,12 @@ static int write_image(const struct apply *a, const uint8_t *p, size_t n, uint64
 	uint64_t lock = DB_LOCK_BYTE, after = lock + a->page_size, end = at + n;
 
 	if (end <= lock || at >= after)
-		return n ? file_pwrite_full(a->fd, p, n, at, a->what, e) : 0;
-	if (at < lock && file_pwrite_full(a->fd, p, (size_t)(lock - at), at, a->what, e))
+		return write_range(a, p, n, at, e);
+	if (at < lock && write_range(a, p, (size_t)(lock - at), at, e))
 		return -1;
 	if (end <= after)
 		return 0;
-	return file_pwrite_full(a->fd, p + (after - at), (size_t)(end - after), after,
-				a->what, e);
+	return write_range(a, p + (after - at), (size_t)(end - after), after, e);
 }
 
 static int take_head(struct apply *a, const uint8_t *p, size_t n, struct err *e)
