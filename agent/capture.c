@@ -25,6 +25,8 @@ struct capture *capture_open(const char *path, const struct capture_options *o,
 		c->opt.max_wait_ms = 100;
 	if (!c->opt.max_hold_ms)
 		c->opt.max_hold_ms = 50;
+	if (!c->opt.slice_us)
+		c->opt.slice_us = 100000;
 	if (!c->opt.checkpoint_pages)
 		c->opt.checkpoint_pages = 1000;
 	c->sq = sq_open(path, NULL, e);
@@ -40,11 +42,18 @@ fail:
 	return NULL;
 }
 
+static void hash_end(struct capture *c)
+{
+	sq_file_close(c->hashing);
+	c->hashing = NULL;
+}
+
 void capture_close(struct capture *c)
 {
 	if (!c)
 		return;
 	follow_destroy(c->follow);
+	hash_end(c);
 	pagesum_destroy(c->sums);
 	stash_free(&c->stash);
 	sq_close(c->sq);
@@ -165,34 +174,48 @@ static int count_pages(struct capture *c, struct sq_file *f, uint32_t *pages, st
 	return 0;
 }
 
-/* Under the reader at mark 0 the file holds everything and nobody can write to it. */
-static int hash_file(struct capture *c, struct sq_file *f, struct err *e)
+static int hash_begin(struct capture *c, struct err *e)
 {
-	uint32_t size = sq_page_size(c->sq);
-	uint32_t step = HASH_CHUNK / size, pages;
+	pagesum_destroy(c->sums);
+	c->sums = pagesum_new(sq_page_size(c->sq), NULL, e);
+	c->hashing = c->sums ? sq_file_open(c->sq, e) : NULL;
+	return c->hashing ? count_pages(c, c->hashing, &c->hash_pages, e) : -1;
+}
+
+static int hash_chunk(struct capture *c, uint8_t *chunk, struct err *e)
+{
+	uint32_t size = sq_page_size(c->sq), done = pagesum_pages(c->sums);
+	uint32_t n = c->hash_pages - done < HASH_CHUNK / size ? c->hash_pages - done
+							      : HASH_CHUNK / size;
+
+	if (sq_file_read(c->hashing, chunk, (size_t)n * size, (uint64_t)done * size, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < n; i++)
+		if (pagesum_append(c->sums, chunk + (size_t)i * size, e) < 0)
+			return -1;
+	return 0;
+}
+
+/* Under the reader at mark 0 the file holds everything and nobody can write to it. */
+static int hash_slice(struct capture *c, struct err *e)
+{
+	int64_t until = clock_mono_us() + c->opt.slice_us;
 	AUTO_FREE uint8_t *chunk = mem_alloc(HASH_CHUNK);
 
-	if (count_pages(c, f, &pages, e) < 0)
-		return -1;
-	for (uint32_t first = 1; first <= pages; first += step) {
-		uint32_t n = pages - first + 1 < step ? pages - first + 1 : step;
-
-		if (sq_file_read(f, chunk, (size_t)n * size, (uint64_t)(first - 1) * size,
-				 e) < 0)
+	while (pagesum_pages(c->sums) < c->hash_pages) {
+		if (hash_chunk(c, chunk, e) < 0)
 			return -1;
-		for (uint32_t i = 0; i < n; i++)
-			if (pagesum_append(c->sums, chunk + (size_t)i * size, e) < 0)
-				return -1;
+		if (clock_mono_us() >= until)
+			break;
 	}
 	return 0;
 }
 
-int capture_settle(struct capture *c, struct err *e)
+/* Everything into the file. */
+static int settle_barrier(struct capture *c, struct err *e)
 {
 	struct wal_index ix;
 
-	if (c->settled)
-		return 0;
 	if (capture_index(c, &ix, e) < 0)
 		return -1;
 	follow_attach(c->follow, &ix);
@@ -206,17 +229,26 @@ int capture_settle(struct capture *c, struct err *e)
 			"%s: a long read transaction (process %d) keeps the WAL from being "
 			"checkpointed",
 			sq_path(c->sq), (int)c->stats.holder);
-	pagesum_destroy(c->sums);
-	c->sums = pagesum_new(sq_page_size(c->sq), NULL, e);
-	struct sq_file *f = c->sums ? sq_file_open(c->sq, e) : NULL;
-	int rc = f ? hash_file(c, f, e) : -1;
+	return 0;
+}
 
-	sq_file_close(f);
-	if (rc < 0)
-		return -1;
+int capture_settle(struct capture *c, struct err *e)
+{
+	if (c->settled)
+		return 0;
+	if (!c->hashing && (settle_barrier(c, e) < 0 || hash_begin(c, e) < 0))
+		goto fail;
+	if (hash_slice(c, e) < 0)
+		goto fail;
+	if (pagesum_pages(c->sums) < c->hash_pages)
+		return 0;
+	hash_end(c);
 	c->settled = true;
 	c->seen = 0;
 	return 0;
+fail:
+	hash_end(c);
+	return -1;
 }
 
 bool capture_settled(const struct capture *c)

@@ -35,6 +35,7 @@ struct capture_options {
 	uint32_t checkpoint_pages; /* a barrier is due above that many frames */
 	int64_t max_wait_ms;	   /* for the write lock; 0: 100 */
 	int64_t max_hold_ms;	   /* of it; 0: 50 */
+	int64_t slice_us;	   /* of hashing at the start, in one call; 0: 100,000 */
 };
 
 struct capture_stats {
@@ -52,8 +53,9 @@ MUST_CHECK struct capture *capture_open(const char *path, const struct capture_o
 					const struct capture_sink *sink, struct err *e);
 void capture_close(struct capture *c);
 
-/* Bring everything into the file by a barrier and hash all pages; afterwards commits flow.  ERR_AGAIN:
- * somebody holds it back; try again.  Nothing is delivered before it has succeeded. */
+/* Bring everything into the file by a barrier and hash all pages, for about opt.slice_us a call: call it
+ * until capture_settled; after the first that succeeds the app may write.  ERR_AGAIN: somebody holds the barrier
+ * back; try again.  Nothing is delivered before it has settled. */
 MUST_CHECK int capture_settle(struct capture *c, struct err *e);
 bool capture_settled(const struct capture *c);
 

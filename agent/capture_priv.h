@@ -28,6 +28,8 @@ struct capture {
 	const volatile void *map;
 	struct follow *follow;
 	struct pagesum *sums;
+	struct sq_file *hashing; /* the file while its pages are being hashed */
+	uint32_t hash_pages;
 	struct stash stash;
 	struct log_trouble trouble;  /* of checkpoints */
 	struct wal_index rest_index; /* at the end of the last completed barrier */

@@ -169,12 +169,14 @@ static int64_t settling(struct database *d)
 		return d->now_ms + SETTLE_RETRY_MS;
 	}
 	log_trouble_over(&d->barrier_trouble, "checkpointed", d->cfg->path);
+	atomic_store(&d->ready, true);
+	if (!capture_settled(d->cap))
+		return d->now_ms; /* others have their turn between two slices */
 	d->last_commit_ms = clock_wall_ms();
 	for (size_t i = 0; i < d->nreplicas; i++)
 		replica_open(d->replicas[i], d->cap, d->last_commit_ms);
 	d->last_news_ms = d->now_ms;
 	d->phase = RUNNING;
-	atomic_store(&d->ready, true);
 	return d->now_ms;
 }
 

@@ -88,7 +88,8 @@ static struct engine *engine_alloc(const struct engine_options *o)
 				       .stop_if_different = o->stop_if_different,
 				       .adopt_local = o->adopt_local,
 				       .fatal = on_fatal,
-				       .fatal_arg = g };
+				       .alive = on_pulse,
+				       .arg = g };
 	return g;
 }
 

@@ -36,7 +36,9 @@ struct replica_env {
 	bool stop_if_different; /* another history in the store: fatal instead of a generation aside */
 	bool adopt_local; /* another history in the store at the first start: head moves to this database */
 	void (*fatal)(void *arg, const struct err *e); /* any thread */
-	void *fatal_arg;
+	void (*alive)(
+		void *arg); /* said by long local work: it makes progress; any thread; may be NULL */
+	void *arg;	    /* of both */
 };
 
 enum replica_phase {

@@ -138,7 +138,7 @@ static int decide(struct replica *r, struct err *e)
 		    "`walback restore -o OTHER`");
 	e->exit = 16;
 	if (r->env->stop_if_different) {
-		r->env->fatal(r->env->fatal_arg, e);
+		r->env->fatal(r->env->arg, e);
 		return -1;
 	}
 	log_error("another history is stored; this database goes to a generation aside",

@@ -220,8 +220,11 @@ static int copy_pages(struct replica *r, struct sq_file *file, int fd, uint64_t 
 		size_t n = bytes - at < COPY_CHUNK ? (size_t)(bytes - at) : COPY_CHUNK;
 
 		if (sq_file_read(file, chunk, n, at, e) < 0 ||
-		    file_pwrite_full(fd, chunk, n, at, r->copy_path, e) < 0)
+		    file_pwrite_full(fd, chunk, n, at, r->copy_path, e) < 0 ||
+		    stop_check(r->env->stop, e) < 0)
 			return -1;
+		if (r->env->alive)
+			r->env->alive(r->env->arg);
 	}
 	return 0;
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testenv import proc, sqlite
+from testenv import proc, sqlite, walback as wb
 from testenv.fault import Fault
 
 pytestmark = pytest.mark.slow
@@ -80,3 +80,29 @@ def test_an_agent_that_stands_still_for_a_while_catches_up(walback, file_replica
         assert agent.stop() == 0, agent.text()
     assert 'level=ERROR' not in agent.text()
     walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+
+
+def test_large_databases_on_a_slow_disk_are_no_hang(walback, tmp_path):
+    """Both local workers hash, then copy, for longer than the supervisor waits for a heartbeat."""
+    dbs, made = [], []
+    for n in ('a', 'b'):
+        path = tmp_path / f'{n}.db'
+        c = sqlite.connect(path)
+        c.executescript('PRAGMA journal_mode=WAL; CREATE TABLE t(b); INSERT INTO t VALUES(zeroblob(18000000))')
+        c.close()
+        dbs.append(path)
+        made.append({'path': str(path), 'replicas': [
+            {'type': 'file', 'path': str(tmp_path / f'replica-{n}'), 'compression': 'lz4'}]})
+    cfg = tmp_path / 'two.yml'
+    cfg.write_text(json.dumps({'dbs': made}))
+    slow = Fault.always(tmp_path, 'read', 'slow:3', '.db').begin()
+    end = tmp_path / 'end'
+    with walback.start('run', '-config', cfg, '-heartbeat-timeout', '4s', '--', 'sh', '-c',
+                       f'until [ -e {end} ]; do sleep 0.05; done', env=slow.env()) as p:
+        p.wait_log('generation begun', 60)
+        proc.wait_until(lambda: p.text().count('generation begun') == 2, 30, p.text)
+        end.touch()
+        assert p.wait(60) == 0, p.text()
+    assert 'the agent has ended' not in p.text() and 'heartbeat' not in p.text(), p.text()
+    for n, path in zip('ab', dbs):
+        walback.restore_and_check(wb.file_target(tmp_path / f'replica-{n}'), tmp_path / f'out-{n}.db', path)

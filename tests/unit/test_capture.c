@@ -73,8 +73,9 @@ static void settle(struct env *t)
 	struct err e = ERR_INIT;
 	uint64_t size = 0;
 
-	if (capture_settle(t->c, &e) < 0)
-		fail_msg("settle: %s", e.msg);
+	while (!capture_settled(t->c))
+		if (capture_settle(t->c, &e) < 0)
+			fail_msg("settle: %s", e.msg);
 	struct sq_file *f = capture_file(t->c, &e);
 
 	assert_int_equal(sq_file_size(f, &size, &e), 0);
@@ -86,7 +87,7 @@ static void settle(struct env *t)
 	sq_file_close(f);
 }
 
-static struct env *begin(const char *pragmas)
+static struct env *open_env(const char *pragmas, int64_t slice_us)
 {
 	struct env *t = mem_alloc(sizeof(*t));
 	struct err e = ERR_INIT;
@@ -100,12 +101,19 @@ static struct env *begin(const char *pragmas)
 	sql(t->app,
 	    "PRAGMA journal_mode=wal; CREATE TABLE t(id INTEGER PRIMARY KEY, x BLOB);"
 	    "INSERT INTO t(x) VALUES(randomblob(3000)),(randomblob(100))");
-	struct capture_options o = { .checkpoint_pages = 100 };
+	struct capture_options o = { .checkpoint_pages = 100, .slice_us = slice_us };
 	struct capture_sink sink = { &t->m, on_page, on_commit };
 
 	t->c = capture_open(t->db, &o, &sink, &e);
 	if (!t->c)
 		fail_msg("open: %s", e.msg);
+	return t;
+}
+
+static struct env *begin(const char *pragmas)
+{
+	struct env *t = open_env(pragmas, 0);
+
 	settle(t);
 	return t;
 }
@@ -468,6 +476,27 @@ static void killed_writers_leave_no_phantom_commits(void **state)
 	end(t);
 }
 
+/* A start that hashes a large database is interrupted after each slice, and the app writes meanwhile. */
+static void hashing_comes_in_slices_and_the_app_may_write_between_them(void **state)
+{
+	struct env *t = open_env("PRAGMA page_size=4096", 1);
+	struct err e = ERR_INIT;
+	unsigned calls = 0;
+
+	(void)state;
+	sql(t->app, "INSERT INTO t(x) VALUES(zeroblob(5000000))");
+	for (; calls < 3; calls++) {
+		assert_int_equal(capture_settle(t->c, &e), 0);
+		assert_false(capture_settled(t->c));
+		sql(t->app, "INSERT INTO t(x) VALUES(randomblob(3000))");
+	}
+	settle(t);
+	copy(t);
+	assert_int_equal(t->m.commits, calls);
+	check_equal(t);
+	end(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +513,8 @@ int main(void)
 		cmocka_unit_test(a_wal_reset_behind_our_back_is_a_discontinuity),
 		cmocka_unit_test(a_commit_frame_that_was_never_published_is_not_taken),
 		cmocka_unit_test(killed_writers_leave_no_phantom_commits),
+		cmocka_unit_test(
+			hashing_comes_in_slices_and_the_app_may_write_between_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
