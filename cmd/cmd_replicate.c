@@ -214,7 +214,9 @@ static int replicate(struct loop *l, const struct config *c, struct err *e)
 	o.adopt_local = l->args->if_different && !strcmp(l->args->if_different, "adopt");
 	if (cmd_need_replicas(c, e) < 0)
 		return -1;
-	l->exec = l->args->exec ? l->args->exec : c->exec;
+	l->exec = l->args->exec;
+	if (!l->exec && !l->args->notify_fd) /* the supervisor has started that one */
+		l->exec = c->exec;
 	l->stop_timeout_ms = l->args->stop_timeout_ms > 0 ? l->args->stop_timeout_ms
 							  : c->shutdown_timeout_ms;
 	l->signal_fd = open_signals(e);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """walback run: each row of the start-up table that a replica can produce, with the real program."""
+import json
 import os
 import re
 import sqlite3
@@ -113,6 +114,20 @@ def test_a_database_without_a_replica_is_a_mistake_and_not_a_backup(walback, tmp
         r = walback.run(*words)
         stops(r, 2, f'{tmp_path}/app.db has no replica', 'code=no_replica', 'nearest=replicas')
     assert walback.run('databases', '-config', cfg).ok()
+
+
+def test_the_configured_app_is_started_once(walback, file_replica, tmp_path):
+    log = tmp_path / 'started'
+    cfg = walback.config(tmp_path / 'app.db', file_replica)
+    doc = json.loads(cfg.read_text())
+    cfg.write_text(json.dumps({'exec': f"sh -c 'echo one >> {log}; sleep 1'", **doc}))
+    walback.run('run', '-config', cfg, '--wait-for-sync', '10s').ok()
+    assert log.read_text() == 'one\n'
+    # What the command line names is run instead, not as well.
+    starts(walback.run('run', '-config', cfg, '--wait-for-sync', '10s', '--', 'sh', '-c', 'sleep 1; echo APP-RAN'))
+    assert log.read_text() == 'one\n'
+    walback.run('replicate', '-config', cfg).ok()
+    assert log.read_text() == 'one\none\n'
 
 
 # ---- absent ----
