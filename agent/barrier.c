@@ -85,14 +85,12 @@ static int switch_reader(struct capture *c, bool locked, struct err *e)
 
 	if (sq_read_begin(c->sq, next, e) < 0)
 		return -1;
-	int rc = !locked			? capture_copy(c, NULL, e)
-		 : capture_index(c, &ix, e) < 0 ? -1
-						: capture_follow(c, &ix, stash_page, e);
-
-	if (rc < 0) {
+	if ((!locked && capture_copy(c, NULL, e) < 0) || capture_index(c, &ix, e) < 0 ||
+	    (locked && capture_follow(c, &ix, stash_page, e) < 0)) {
 		sq_read_end(c->sq, next);
 		return -1;
 	}
+	capture_expect_reset(c, &ix);
 	sq_read_end(c->sq, c->cur);
 	c->cur = next;
 	return 0;

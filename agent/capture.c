@@ -122,6 +122,14 @@ int capture_follow(struct capture *c, const struct wal_index *ix, follow_page_fn
 	return 0;
 }
 
+void capture_expect_reset(struct capture *c, const struct wal_index *ix)
+{
+	/* All of it copied and in the file, by an earlier attempt or the app's own checkpoint.  (A reader that
+	 * got another mark nevertheless forbids the reset by itself.) */
+	if (!follow_behind(c->follow, ix) && wal_index_backfilled(c->map) == ix->mx_frame)
+		c->may_reset = true;
+}
+
 /* *more: it ended before the end of the WAL. */
 static int copy_slice(struct capture *c, bool *more, struct err *e)
 {
@@ -219,6 +227,7 @@ static int settle_barrier(struct capture *c, struct err *e)
 	if (capture_index(c, &ix, e) < 0)
 		return -1;
 	follow_attach(c->follow, &ix);
+	capture_expect_reset(c, &ix);
 	int done = capture_barrier(c, e);
 
 	if (done < 0)

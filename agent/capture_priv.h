@@ -51,6 +51,9 @@ int capture_page(void *arg, uint32_t pgno, uint32_t commit, const uint8_t *page,
 int capture_follow(struct capture *c, const struct wal_index *ix, follow_page_fn *fn,
 		   struct err *e);
 
+/* A reader was opened, and ix read since: if it has mark 0, the app's next commit may reset the WAL. */
+void capture_expect_reset(struct capture *c, const struct wal_index *ix);
+
 /* ---- keep_up.c ---- */
 
 /* Bytes of the WAL that are committed up to ix and not copied. */

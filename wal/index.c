@@ -54,6 +54,14 @@ bool wal_index_read(const volatile void *map, struct wal_index *out)
 	return true;
 }
 
+uint32_t wal_index_backfilled(const volatile void *map)
+{
+	const volatile uint32_t *w = map;
+
+	/* The checkpoint information follows the two copies. */
+	return w[2 * COPY_SIZE / 4];
+}
+
 uint64_t wal_index_glance(const volatile void *map)
 {
 	const volatile uint32_t *w = map;

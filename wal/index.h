@@ -30,6 +30,9 @@ struct wal_index {
  * and their checksum is right; false: being written, or not initialised; try again. */
 bool wal_index_read(const volatile void *map, struct wal_index *out);
 
+/* How many frames of the WAL are in the database file by now. */
+uint32_t wal_index_backfilled(const volatile void *map);
+
 /* A cheap look: bytes that change with every commit and every reset.  For "is there anything new". */
 uint64_t wal_index_glance(const volatile void *map);
 

@@ -52,6 +52,12 @@ def s3_replica(versitygw, bucket):
 
 
 @pytest.fixture
+def any_s3_replica(any_s3):
+    """A replica's place in a new bucket of each S3 server in turn."""
+    return wb.s3_target(any_s3, any_s3.bucket())
+
+
+@pytest.fixture
 def file_replica(tmp_path):
     """A replica's place in a folder (not made yet)."""
     return wb.file_target(tmp_path / 'replica')

@@ -374,6 +374,29 @@ static void an_app_that_writes_now_and_then_has_its_barrier_at_the_threshold(voi
 	end(t);
 }
 
+/* The barrier cannot take the write lock, again and again; everything is in the file meanwhile, so the app's
+ * next commit resets the WAL. */
+static void a_long_write_transaction_costs_no_generation(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+
+	(void)state;
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	for (int round = 0; round < 3; round++) {
+		sql(t->app, "BEGIN IMMEDIATE");
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(barrier(t), 0);
+		sql(t->app, round < 2 ? "ROLLBACK" : "DELETE FROM t WHERE id = 1; COMMIT");
+		sql(t->app, "INSERT INTO t(x) VALUES(randomblob(9000))");
+		copy(t);
+		sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+		copy(t);
+	}
+	check_equal(t);
+	assert_int_equal(t->m.commits, 8);
+	end(t);
+}
+
 static void a_wal_reset_behind_our_back_is_a_discontinuity(void **state)
 {
 	struct env *t = begin("PRAGMA page_size=4096");
@@ -510,6 +533,7 @@ int main(void)
 		cmocka_unit_test(an_app_that_writes_without_pause_meets_fewer_barriers),
 		cmocka_unit_test(
 			an_app_that_writes_now_and_then_has_its_barrier_at_the_threshold),
+		cmocka_unit_test(a_long_write_transaction_costs_no_generation),
 		cmocka_unit_test(a_wal_reset_behind_our_back_is_a_discontinuity),
 		cmocka_unit_test(a_commit_frame_that_was_never_published_is_not_taken),
 		cmocka_unit_test(killed_writers_leave_no_phantom_commits),

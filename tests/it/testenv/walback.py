@@ -2,6 +2,7 @@
 """The program under test, run in a clean environment."""
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 from . import proc, sqlite, tools
 
@@ -60,7 +61,7 @@ def s3_target(server, client, prefix='db', endpoint=None):
     env = {'LITESTREAM_ACCESS_KEY_ID': s3.ACCESS, 'LITESTREAM_SECRET_ACCESS_KEY': s3.SECRET}
     keys = {'type': 's3', 'bucket': client.bucket, 'path': prefix, 'endpoint': endpoint, 'region': s3.REGION,
             'force-path-style': True}
-    url = (f's3://{client.bucket}/{prefix}?endpoint={endpoint}&region={s3.REGION}&force-path-style=true')
+    url = (f's3://{client.bucket}/{quote(prefix)}?endpoint={endpoint}&region={s3.REGION}&force-path-style=true')
     return Target('s3', url, env, keys, lambda: {k[len(full):]: n for k, n in client.list(full).items()},
                   lambda k: client.get(full + k), lambda k, b: client.put(full + k, b),
                   lambda k: client.delete(full + k), client=client, prefix=prefix)
