@@ -146,6 +146,16 @@ static int decide(struct replica *r, struct err *e)
 	return 0;
 }
 
+/* Before anything goes to the store: what cannot be recorded here would be begun again and again there. */
+static int reserve(struct replica *r, struct err *e)
+{
+	pthread_mutex_lock(&r->mu);
+	int rc = state_reserve(r->state, e);
+
+	pthread_mutex_unlock(&r->mu);
+	return rc;
+}
+
 /* Before head moves: whichever it names after a crash, this database is of its history. */
 static int announce(struct replica *r, struct err *e)
 {
@@ -181,7 +191,7 @@ static int new_generation(struct replica *r, unsigned epoch, struct err *e)
 	struct replica_answer a = { 0 };
 	bool zst;
 
-	if (decide(r, e) < 0)
+	if (reserve(r, e) < 0 || decide(r, e) < 0)
 		return -1;
 	/* Closed until the record is there, which comes before every other object. */
 	replica_set_gate(r, GATE_CLOSED);

@@ -118,6 +118,16 @@ bool state_get(const struct state_file *f, struct state *out)
 	return true;
 }
 
+int state_reserve(struct state_file *f, struct err *e)
+{
+	static const uint8_t nothing[SLOT];
+	unsigned slot = f->seq ? !f->slot : 0;
+
+	if (file_pwrite_full(f->fd, nothing, SLOT, (uint64_t)slot * SLOT, f->path, e) < 0)
+		return -1;
+	return file_datasync(f->fd, f->path, e);
+}
+
 int state_put(struct state_file *f, const struct state *s, bool sync, struct err *e)
 {
 	uint8_t raw[SLOT] = { 0 };

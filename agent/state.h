@@ -33,6 +33,9 @@ void state_close(struct state_file *f);
 
 /* What it says: true, or false when it says nothing usable. */
 bool state_get(const struct state_file *f, struct state *out);
+/* Empties the slot that the next state_put writes, and syncs: what fails now (a full disk) would fail then.  What
+ * state_get says stays. */
+MUST_CHECK int state_reserve(struct state_file *f, struct err *e);
 /* One pwrite; sync: and fdatasync. */
 MUST_CHECK int state_put(struct state_file *f, const struct state *s, bool sync,
 			 struct err *e);

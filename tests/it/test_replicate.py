@@ -312,7 +312,7 @@ def test_six_short_readers_and_two_writers_the_wal_stays_bounded(walback, file_r
             b.stop()
         assert agent.stop() == 0, agent.text()
     # Some 15 MB, also on an unoptimised build; an app that is far ahead waits.
-    assert most < 128 << 20, f'the WAL grew to {most}'
+    assert most < 192 << 20, f'the WAL grew to {most}'
     walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
 
 

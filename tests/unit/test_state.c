@@ -134,6 +134,24 @@ static void the_generation_that_head_moves_to_is_kept(void **state)
 	state_close(f);
 }
 
+static void room_is_reserved_without_losing_what_it_says(void **state)
+{
+	struct err e = ERR_INIT;
+	struct state_file *f = state_open(path, &e);
+
+	(void)state;
+	assert_int_equal(state_reserve(f, &e), 0);
+	for (uint32_t n = 1; n < 4; n++) {
+		put(f, n);
+		assert_int_equal(state_reserve(f, &e), 0);
+		assert_holds(f, n);
+		state_close(f);
+		f = state_open(path, &e);
+		assert_holds(f, n);
+	}
+	state_close(f);
+}
+
 static void a_torn_file_is_no_error(void **state)
 {
 	struct state_file *f = reopen(NULL);
@@ -160,6 +178,8 @@ int main(void)
 						begin, end),
 		cmocka_unit_test_setup_teardown(the_generation_that_head_moves_to_is_kept,
 						begin, end),
+		cmocka_unit_test_setup_teardown(
+			room_is_reserved_without_losing_what_it_says, begin, end),
 		cmocka_unit_test_setup_teardown(a_torn_file_is_no_error, begin, end),
 	};
 
