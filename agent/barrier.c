@@ -132,8 +132,10 @@ static int checkpoint_in_turn(struct capture *c, struct err *e)
 /* Step 1, but for the syncs. */
 static int prepare(struct capture *c, struct err *e)
 {
-	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, false, e) < 0 ||
-	    soften(c, checkpoint_in_turn(c, e), e) < 0)
+	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, false, e) < 0)
+		return -1;
+	/* Where a reset is possible all of it is in the file, and nothing may be done without the write lock. */
+	if (!c->may_reset && soften(c, checkpoint_in_turn(c, e), e) < 0)
 		return -1;
 	c->eased = true;
 	return 0;
