@@ -23,7 +23,7 @@
 #define HELD_BYTES (4U << 20)
 #define COPY_BYTES (256U << 10)
 #define IOVS 256
-#define IMAGE_WRITE_BYTES (8U << 10)
+#define IMAGE_WRITE_BYTES (16U << 10)
 #define PAGES_MAX 0xfffffffeU /* SQLite's */
 #define ZERO_PAGES_MAX (1U << 24)
 
@@ -161,8 +161,9 @@ static int sum_image(struct apply *a, const uint8_t *p, size_t n, struct err *e)
 /*
  * In small writes.  A file system with large folios makes them as large as the
  * first write, and the pages that segments bring later, in any order, cost the
- * more the larger the folio: on ext4 (6.18) a restore of 3,000 segments takes a
- * fifth less processor time in the kernel with 8 KiB than with 64.
+ * more the larger the folio: on ext4 (6.18) reading and applying 3,000 segments
+ * takes 7 % less processor time with 16 KiB than with 64, and an image alone
+ * hardly more.
  */
 static int write_range(const struct apply *a, const uint8_t *p, size_t n, uint64_t at,
 		       struct err *e)
