@@ -445,7 +445,7 @@ bool database_drained(struct database *d)
 		struct replica_status s;
 
 		replica_status(d->replicas[i], &s);
-		if (!s.drained)
+		if (!s.drained && !s.dead)
 			return false;
 	}
 	return true;

@@ -191,33 +191,40 @@ bool engine_synced(struct engine *g)
 	return all(g, database_drained);
 }
 
+/* Whether it is so for all; *go_on becomes false when tick says so. */
 static bool wait_for_all(struct engine *g, bool (*what)(struct database *d),
-			 int64_t deadline_ms, void (*tick)(void *arg), void *arg)
+			 int64_t deadline_ms, bool (*tick)(void *arg), void *arg,
+			 bool *go_on)
 {
 	while (!all(g, what)) {
 		if (clock_mono_ms() >= deadline_ms)
 			return false;
 		engine_dispatch(g);
 		clock_sleep_ms(FINISH_POLL_MS);
-		if (tick)
-			tick(arg);
+		*go_on = tick(arg);
+		if (!*go_on)
+			return all(g, what);
 	}
 	return true;
 }
 
-bool engine_finish(struct engine *g, int64_t timeout_ms, void (*tick)(void *arg), void *arg)
+bool engine_finish(struct engine *g, int64_t timeout_ms, bool (*tick)(void *arg), void *arg)
 {
 	int64_t deadline = clock_mono_ms() + timeout_ms;
+	bool go_on = true;
 
 	for (size_t i = 0; i < g->ndbs; i++)
 		database_drain(g->dbs[i]);
-	bool drained = wait_for_all(g, database_drained,
-				    deadline - timeout_ms / RELEASE_SHARE, tick, arg);
+	bool drained =
+		wait_for_all(g, database_drained, deadline - timeout_ms / RELEASE_SHARE,
+			     tick, arg, &go_on);
 
-	for (size_t i = 0; i < g->ndbs; i++) {
+	for (size_t i = 0; i < g->ndbs; i++)
 		database_log_end(g->dbs[i]);
+	if (!go_on)
+		return drained;
+	for (size_t i = 0; i < g->ndbs; i++)
 		database_release(g->dbs[i]);
-	}
-	wait_for_all(g, database_released, deadline, tick, arg);
+	wait_for_all(g, database_released, deadline, tick, arg, &go_on);
 	return drained;
 }

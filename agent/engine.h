@@ -44,8 +44,9 @@ bool engine_alive(struct engine *g);
 bool engine_failed(struct engine *g, struct err *e);
 
 /* The last sync: everything committed until now is sent, within timeout_ms, and each head released.  Logs what did
- * not make it.  True if all of it is in every replica.  tick (may be NULL) is called now and then. */
-bool engine_finish(struct engine *g, int64_t timeout_ms, void (*tick)(void *arg),
+ * not make it.  True if all of it is in every replica (but one that engine_failed is about).  tick is called every
+ * few milliseconds; false from it ends the wait at once. */
+bool engine_finish(struct engine *g, int64_t timeout_ms, bool (*tick)(void *arg),
 		   void *arg);
 
 #endif

@@ -342,6 +342,7 @@ void replica_status(struct replica *r, struct replica_status *out)
 	out->phase = r->phase;
 	out->acked = r->acked;
 	out->released = r->released;
+	out->dead = r->dead;
 	out->unsent_bytes = r->out ? outbox_bytes(r->out) : 0;
 	out->drained = r->phase == REPLICA_RUNNING && !r->failed && !r->unframed &&
 		       (!r->out || !outbox_count(r->out));

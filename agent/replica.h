@@ -54,6 +54,7 @@ struct replica_status {
 	uint64_t segments, bytes, snapshots, unsent_bytes;
 	int64_t last_ack_ms; /* Unix time */
 	bool drained;	     /* every delivered commit is acknowledged */
+	bool dead;	     /* told to env->fatal: nothing more will be sent */
 	bool released;	     /* replica_release has done its work */
 };
 

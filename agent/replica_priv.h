@@ -61,6 +61,7 @@ struct replica {
 		durable; /* a power cut leaves everything before it in the -wal or the database */
 	bool snapshot_due;
 	bool releasing, released;
+	bool dead;	   /* fatal: never begins again */
 	uint64_t unframed; /* commits delivered but not cut, or since the framer failed */
 	struct replica_status stats;
 

@@ -138,6 +138,9 @@ static int decide(struct replica *r, struct err *e)
 		    "`walback restore -o OTHER`");
 	e->exit = 16;
 	if (r->env->stop_if_different) {
+		pthread_mutex_lock(&r->mu);
+		r->dead = true;
+		pthread_mutex_unlock(&r->mu);
 		r->env->fatal(r->env->arg, e);
 		return -1;
 	}
@@ -248,6 +251,8 @@ static void done(struct replica *r, unsigned epoch, bool began)
 
 static void failed(struct replica *r, const struct err *e)
 {
+	if (r->dead) /* env->fatal has it */
+		return;
 	if (e->code != ERR_CANCELED)
 		log_trouble(&r->start_trouble, LOG_ERROR, "cannot begin to replicate",
 			    r->db->path, e);
@@ -279,7 +284,7 @@ void replica_start_run(void *arg)
 	pthread_mutex_lock(&r->mu);
 	unsigned epoch = r->epoch;
 	bool releasing = r->releasing;
-	bool begin = r->have_facts && r->phase == REPLICA_STARTING;
+	bool begin = r->have_facts && r->phase == REPLICA_STARTING && !r->dead;
 	bool snapshot = r->phase == REPLICA_RUNNING && r->snapshot_due;
 
 	if (begin)

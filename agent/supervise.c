@@ -23,7 +23,9 @@
 #define TICK_MAX_MS 5000
 #define TICK_STOPPING_MS 50
 #define KILL_WAIT_MS 500 /* for killed processes to disappear */
-#define EARLY_TRIES 3	 /* of an agent that crashes before it was ever ready */
+#define LAST_WORDS_MS \
+	500	      /* for an agent that is to end at once to say what did not make it */
+#define EARLY_TRIES 3 /* of an agent that crashes before it was ever ready */
 #define NEVER INT64_MAX
 #define LINE_INCOMPLETE                                                                  \
 	"the last sync is not complete; the database file has what is missing, and the " \
@@ -322,6 +324,15 @@ static void step(struct supervisor *s, int64_t ran_ms)
 
 /* ---- events ---- */
 
+/* Somebody at a terminal is in a hurry.  Not at a second SIGTERM: whoever manages containers may repeat it,
+ * and the disk may go with the container. */
+static void cut_last_sync_short(struct supervisor *s)
+{
+	log_warn("another signal, the last sync ends at once", LOGI("signal", SIGINT));
+	keeper_signal(&s->keeper, SIGINT);
+	s->end_at_ms = earlier(s->end_at_ms, clock_mono_ms() + LAST_WORDS_MS);
+}
+
 static bool is_stop(int sig)
 {
 	return sig == SIGTERM || sig == SIGINT || sig == SIGQUIT;
@@ -331,6 +342,10 @@ static void on_signal(struct supervisor *s, int sig)
 {
 	if (sig == SIGCHLD)
 		return; /* every turn reaps */
+	/* Of the first Ctrl-C at a terminal only the app heard. */
+	if (sig == SIGINT && (s->stop_signal || s->terminal >= 0) &&
+	    s->phase == PHASE_AGENT_STOP && !s->killed)
+		cut_last_sync_short(s);
 	if (is_stop(sig)) {
 		if (!s->stop_signal)
 			log_info("stopping", LOGI("signal", sig));

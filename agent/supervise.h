@@ -9,6 +9,8 @@
  *
  * - Signals go to the app's process group.  TERM, INT and QUIT also start the
  *   clock of stop_timeout_ms: two thirds for the app, the rest for the last sync.
+ * - During the last sync an INT that is not the first signal, or comes from the terminal, ends
+ *   it at once.
  * - When the app's main process has ended, what is left of its group, and any
  *   orphan that came to us, gets TERM, then KILL, before the last sync.
  * - An agent that dies, or says nothing for beat_timeout_ms (killed then), is

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define APP_WAIT_MS \
 	10000 /* for the readers to be held, before the app starts all the same */
@@ -41,7 +42,8 @@ static const struct opt opts[] = {
 	{ "notify-fd", 0, OPT_U64, AT(notify_fd), "N",
 	  "tell a supervisor over this descriptor: ready, synced, beat" },
 	{ "stop-timeout", 0, OPT_DURATION, AT(stop_timeout_ms), "D",
-	  "time for the last sync when asked to stop (else shutdown-timeout: 9s)" },
+	  "time for the app to end and for the last sync, in all (else shutdown-timeout: "
+	  "9s)" },
 	{ 0 },
 };
 
@@ -54,8 +56,12 @@ struct loop {
 	const char *exec;
 	pid_t app;
 	bool app_started, app_ended, ready, stopping;
-	int app_status, signal;
-	int64_t began_ms, kill_at_ms, stop_timeout_ms;
+	bool asked, finishing,
+		cut_short; /* by a signal; in the last sync; which another one ends */
+	int app_status;
+	int failure; /* status of what nobody can go on from, 0 */
+	int64_t stop_timeout_ms, began_ms;
+	int64_t kill_at_ms, end_at_ms; /* once stopping */
 };
 
 static int open_signals(struct err *e)
@@ -101,21 +107,49 @@ static void reap(struct loop *l)
 	log_info("the app has ended", LOGI("status", l->app_status));
 }
 
-static void on_signal(struct loop *l, int sig)
+static bool app_runs(const struct loop *l)
 {
-	if (sig == SIGCHLD) {
-		reap(l);
+	return l->app_started && !l->app_ended;
+}
+
+/* One deadline: two thirds of the time for the app, the rest for the last sync. */
+static void begin_stop(struct loop *l)
+{
+	int64_t now = clock_mono_ms();
+
+	if (l->stopping)
+		return;
+	l->stopping = true;
+	l->kill_at_ms = now + l->stop_timeout_ms / 3 * 2;
+	l->end_at_ms = now + l->stop_timeout_ms;
+}
+
+/* A service manager may send SIGTERM to the supervisor and to us, which then comes twice. */
+static bool is_supervised(const struct loop *l)
+{
+	return l->args->notify_fd != 0;
+}
+
+static void on_stop_signal(struct loop *l, int sig)
+{
+	if (l->finishing && l->asked && (sig == SIGINT || !is_supervised(l))) {
+		log_warn("another signal, the last sync ends at once", LOGI("signal", sig));
+		l->cut_short = true;
 		return;
 	}
-	if (sig == SIGHUP && !l->app_started)
-		return; /* nothing to reload yet */
-	if (!l->stopping && sig != SIGHUP) {
+	if (!l->asked)
 		log_info("signal received, walback shutting down", LOGI("signal", sig));
-		l->stopping = true;
-		l->signal = sig;
-		l->kill_at_ms = clock_mono_ms() + l->stop_timeout_ms;
-	}
-	if (l->app_started && !l->app_ended)
+	l->asked = true;
+	begin_stop(l);
+}
+
+static void on_signal(struct loop *l, int sig)
+{
+	if (sig == SIGCHLD)
+		reap(l);
+	else if (sig != SIGHUP)
+		on_stop_signal(l, sig);
+	if (sig != SIGCHLD && app_runs(l))
 		kill(l->app, sig);
 }
 
@@ -127,13 +161,25 @@ static void read_signals(struct loop *l)
 		on_signal(l, (int)si.ssi_signo);
 }
 
+/* Said at once; the app is asked to end, and what else can be sent is. */
+static void look_for_failure(struct loop *l)
+{
+	struct err e = ERR_INIT;
+
+	if (l->failure || !engine_failed(l->engine, &e))
+		return;
+	l->failure = cmd_fail(&e);
+	begin_stop(l);
+	if (app_runs(l))
+		kill(l->app, SIGTERM);
+}
+
 /* 1: the loop is over. */
 static int step(struct loop *l, struct err *e)
 {
 	int64_t now = clock_mono_ms();
 
-	if (engine_failed(l->engine, e))
-		return -1;
+	look_for_failure(l);
 	if (!l->ready && engine_ready(l->engine)) {
 		l->ready = true;
 		notify_ready(&l->notify);
@@ -141,7 +187,7 @@ static int step(struct loop *l, struct err *e)
 	if (l->exec && !l->app_started && !l->stopping &&
 	    (l->ready || now - l->began_ms >= APP_WAIT_MS) && start_app(l, e) < 0)
 		return -1;
-	if (l->stopping && l->app_started && !l->app_ended) {
+	if (l->stopping && app_runs(l)) {
 		if (now < l->kill_at_ms)
 			return 0;
 		log_warn("the app does not stop, killing it", LOGI("pid", l->app));
@@ -159,12 +205,36 @@ static int poll_ms(const struct loop *l)
 	return l->notify.fd >= 0 ? SETTLED_POLL_MS / 2 : 60000;
 }
 
-static void beat(void *arg)
+static void beat(struct loop *l)
+{
+	if (engine_alive(l->engine))
+		notify_beat(&l->notify, clock_mono_ms());
+}
+
+/* Of the last sync. */
+static bool tick(void *arg)
 {
 	struct loop *l = arg;
 
-	if (engine_alive(l->engine))
-		notify_beat(&l->notify, clock_mono_ms());
+	beat(l);
+	read_signals(l);
+	return !l->cut_short;
+}
+
+static int finish(struct loop *l)
+{
+	begin_stop(l); /* unless that was before the app ended */
+	int64_t left = l->end_at_ms - clock_mono_ms();
+
+	l->finishing = true;
+	bool all = engine_finish(l->engine, left > 0 ? left : 0, tick, l);
+
+	log_info("walback shut down", LOGB("everything_sent", all));
+	if (l->failure)
+		return l->failure;
+	if (l->app_ended && l->app_status)
+		return l->app_status;
+	return all ? EXIT_OK : EXIT_FAILED;
 }
 
 static int run_loop(struct loop *l, struct err *e)
@@ -228,14 +298,19 @@ static int replicate(struct loop *l, const struct config *c, struct err *e)
 	say_start(c);
 	engine_start(l->engine);
 	l->began_ms = clock_mono_ms();
-	if (run_loop(l, e) < 0)
-		return -1;
-	bool all = engine_finish(l->engine, l->stop_timeout_ms, beat, l);
+	return run_loop(l, e) < 0 ? -1 : finish(l);
+}
 
-	log_info("walback shut down", LOGB("everything_sent", all));
-	if (l->app_ended && l->app_status)
-		return l->app_status;
-	return all ? EXIT_OK : EXIT_FAILED;
+/* From here on nothing is left to be sent: what cannot be waited for may be ended. */
+static void let_signals_kill(const struct loop *l)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	if (!is_supervised(l))
+		sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static struct config *load(const struct replicate_args *a, struct err *e)
@@ -270,8 +345,11 @@ static int run(int argc, char **argv)
 	status = replicate(&l, c, &e);
 	if (status < 0)
 		status = cmd_fail(&e);
-	if (l.app_started && !l.app_ended)
+	if (app_runs(&l))
 		kill(l.app, SIGTERM);
+	if (l.cut_short) /* as after a kill: nothing that may take its time */
+		_exit(status);
+	let_signals_kill(&l);
 	engine_destroy(l.engine);
 	if (l.signal_fd >= 0)
 		close(l.signal_fd);

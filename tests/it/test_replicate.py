@@ -261,6 +261,88 @@ def test_a_dead_store_at_the_end_is_said_and_the_exit_status_tells(walback, prox
         assert 'not everything reached the replica' in agent.text()
 
 
+@pytest.mark.parametrize('sig', [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_the_last_sync_at_once_and_says_what_is_missing(walback, proxied_replica, s3_proxy, db,
+                                                                            sig):
+    cfg = walback.config(db, proxied_replica)
+    with walback.start('replicate', '-stop-timeout', '10m', '-config', cfg, env=proxied_replica.env) as agent:
+        agent.wait_log('generation begun')
+        s3_proxy.stall()
+        c = sqlite.connect(db)
+        sqlite.add_rows(c, 3)
+        c.close()
+        agent.send(sig)
+        agent.wait_log('walback shutting down')
+        time.sleep(0.5)
+        assert agent.alive()
+        agent.send(sig)
+        assert agent.wait(5) == 1
+    assert 'the last sync ends at once' in agent.text()
+    assert 'not everything reached the replica' in agent.text()
+
+
+# Commits once it may and once more when told to end; ends with 3.
+SLOW_APP = '''
+import signal, sqlite3, sys, time
+c = sqlite3.connect(sys.argv[1], isolation_level=None)
+def end(*a):
+    time.sleep(1)
+    c.execute("INSERT INTO t(v) VALUES ('last words')")
+    sys.exit(3)
+signal.signal(signal.SIGTERM, end)
+print('app-runs', flush=True)
+while True:
+    time.sleep(0.05)
+'''
+
+
+def test_a_failure_ends_the_app_first_and_keeps_what_it_wrote_while_ending(walback, s3_replica, s3_proxy, versitygw,
+                                                                         file_replica, db, tmp_path):
+    # Its replica holds another history, which is found out once it can be reached: after the app has started.
+    foreign = sqlite.create(tmp_path / 'foreign.db', seed=7)
+    with walback.replicate(foreign, s3_replica) as agent:
+        agent.wait_log('generation begun')
+        assert agent.stop() == 0
+    other = sqlite.create(tmp_path / 'other.db', seed=8, rows=30)
+    s3_proxy.down()
+    s3_keys = dict(s3_replica.config(), endpoint=s3_proxy.endpoint)
+    cfg = tmp_path / 'two.yml'
+    cfg.write_text(json.dumps({'dbs': [{'path': str(db), 'replicas': [file_replica.config()]},
+                                       {'path': str(other), 'replicas': [s3_keys]}]}))
+    app = tmp_path / 'app.py'
+    app.write_text(SLOW_APP)
+    with walback.start('replicate', '-if-different', 'stop', '-config', cfg, '-exec',
+                       f"{sys.executable} '{app}' {db}", env=s3_replica.env) as agent:
+        agent.wait_log('app-runs')
+        agent.wait_log('generation begun')
+        s3_proxy.up()
+        assert agent.wait(30) == 16, agent.text()
+        text = agent.text()
+        assert text.index('histories_differ') < text.index('the app has ended'), text
+        assert log_value(text[text.index('the app has ended'):], 'status') == '3', text
+    out = walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+    assert sqlite.rows(out, "SELECT count(*) FROM t WHERE v = 'last words'") == [(1,)]
+
+
+def test_a_failure_kills_an_app_that_does_not_end(walback, s3_replica, s3_proxy, db, tmp_path):
+    foreign = sqlite.create(tmp_path / 'foreign.db', seed=7)
+    with walback.replicate(foreign, s3_replica) as agent:
+        agent.wait_log('generation begun')
+        assert agent.stop() == 0
+    s3_proxy.down()
+    cfg = tmp_path / 'one.yml'
+    keys = dict(s3_replica.config(), endpoint=s3_proxy.endpoint)
+    cfg.write_text(json.dumps({'dbs': [{'path': str(db), 'replicas': [keys]}]}))
+    with walback.start('replicate', '-if-different', 'stop', '-stop-timeout', '3s', '-config', cfg, '-exec',
+                       f'{sys.executable} -c "import signal,time; signal.signal(15, signal.SIG_IGN); '
+                       f'print(chr(97)*20, flush=True); time.sleep(600)"', env=s3_replica.env) as agent:
+        agent.wait_log('a' * 20)
+        s3_proxy.up()
+        assert agent.wait(30) == 16, agent.text()
+    assert 'the app does not stop, killing it' in agent.text()
+    assert log_value(agent.text()[agent.text().index('the app has ended'):], 'status') == '137'
+
+
 def test_killed_at_random_thirty_times_nothing_acknowledged_to_the_app_is_lost(walback, file_replica, db, tmp_path):
     """App (synchronous=FULL) and agent are killed by SIGKILL; in the end the restored database equals the source."""
     rng = random.Random(7)

@@ -290,6 +290,54 @@ static void an_orphan_that_left_the_group_is_ended_too(void **state)
 	assert_int_equal(system("kill -0 $(cat $DIR/pid) 2>/dev/null") != 0, 1);
 }
 
+/* Its last sync hangs; told to hurry it says what is missing. */
+#define SLOW_LAST_SYNC                                                        \
+	"trap 'echo agent-hurries >&2; exit 1' INT;"                          \
+	"trap 'echo agent-last-sync >&2; while :; do sleep 0.05; done' TERM;" \
+	"echo ready >&3; while :; do echo beat >&3; sleep 0.05; done"
+
+static void an_interrupt_in_the_last_sync_ends_it_at_once(void **state)
+{
+	struct run *r = *state;
+	int64_t began;
+
+	begin(r, &(struct setup){ .agent = SLOW_LAST_SYNC,
+				  .app = "trap 'exit 4' INT TERM; echo app-ready >&2;"
+					 "while :; do sleep 0.05; done",
+				  .stop_ms = "60000",
+				  .beat_ms = "60000" });
+	await(r, "app-ready");
+	began = clock_mono_ms();
+	kill(r->pid, SIGINT);
+	await(r, "agent-last-sync");
+	assert_false(said(r, "the last sync ends at once"));
+	kill(r->pid, SIGINT);
+	assert_int_equal(finish(r), 4);
+	assert_true(clock_mono_ms() - began < LIMIT_MS);
+	assert_true(said(r, "agent-hurries"));
+	assert_true(said(r, "the last sync is not complete"));
+}
+
+/* Whoever manages containers may repeat it, and the disk may go with the container. */
+static void a_repeated_term_leaves_the_last_sync_its_time(void **state)
+{
+	struct run *r = *state;
+
+	begin(r, &(struct setup){ .agent = "trap 'echo agent-last-sync >&2; sleep 1;"
+					   "echo agent-done >&2; exit 0' TERM;"
+					   "echo ready >&3; while :; do sleep 0.05; done",
+				  .app = "trap 'exit 4' TERM; echo app-ready >&2;"
+					 "while :; do sleep 0.05; done",
+				  .stop_ms = "60000",
+				  .beat_ms = "60000" });
+	await(r, "app-ready");
+	kill(r->pid, SIGTERM);
+	await(r, "agent-last-sync");
+	kill(r->pid, SIGTERM);
+	assert_int_equal(finish(r), 4);
+	assert_true(said(r, "agent-done"));
+}
+
 static void a_dead_agent_is_started_again_and_the_app_stays(void **state)
 {
 	struct run *r = *state;
@@ -516,6 +564,8 @@ int main(int argc, char **argv)
 		CASE(signals_go_to_the_apps_group),
 		CASE(an_app_that_ignores_term_is_killed_and_the_last_sync_still_runs),
 		CASE(a_last_sync_that_does_not_end_is_cut_off_and_said),
+		CASE(an_interrupt_in_the_last_sync_ends_it_at_once),
+		CASE(a_repeated_term_leaves_the_last_sync_its_time),
 		CASE(what_the_app_left_running_is_ended_before_the_last_sync),
 		CASE(an_orphan_that_left_the_group_is_ended_too),
 		CASE(a_dead_agent_is_started_again_and_the_app_stays),
