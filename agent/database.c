@@ -242,7 +242,7 @@ static int64_t rest(struct database *d)
 	}
 	if (d->touched_ms && d->now_ms - d->touched_ms < TOUCHED_FOR_MS)
 		return d->now_ms + TOUCHED_POLL_MS;
-	if (armed || (d->entry && !file_exists(capture_wal_path(d->cap))))
+	if (armed)
 		return INT64_MAX;
 	return d->now_ms +
 	       (d->cfg->monitor_interval_ms > 0 ? d->cfg->monitor_interval_ms : 1000);
@@ -362,11 +362,21 @@ static int recover_swap(struct database *d, struct err *e)
 	return rc;
 }
 
+/* Where the file itself and its -wal lie, also behind a symbolic link. */
+static void watch_folder(struct database *d)
+{
+	struct err ignored = ERR_INIT;
+	AUTO_FREE char *real = file_realpath(d->cfg->path, &ignored);
+	const char *path = real ? real : d->cfg->path;
+	AUTO_FREE char *dir = file_dirname(path);
+
+	d->entry = watch_add(d->watch, dir, file_basename(path), on_change, d);
+}
+
 struct database *database_new(const struct db_config *cfg, const struct replica_env *env,
 			      struct pool *local, struct watch *watch, struct err *e)
 {
 	struct database *d = mem_alloc(sizeof(*d));
-	AUTO_FREE char *dir = file_dirname(cfg->path);
 
 	pthread_mutex_init(&d->mu, NULL);
 	d->cfg = cfg;
@@ -384,7 +394,7 @@ struct database *database_new(const struct db_config *cfg, const struct replica_
 			goto fail;
 		d->replicas[d->nreplicas] = r;
 	}
-	d->entry = watch_add(watch, dir, file_basename(cfg->path), on_change, d);
+	watch_folder(d);
 	return d;
 fail:
 	database_destroy(d);
