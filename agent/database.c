@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ABSENT_POLL_MS 250
@@ -107,6 +108,45 @@ static void deliver_commit(void *arg, int64_t time_ms, uint64_t db_sum, uint32_t
 		replica_commit(d->replicas[i], time_ms, db_sum, pages, d->now_ms);
 }
 
+/* ---- the lock ---- */
+
+static bool lock_is_held(const struct database *d, const char *path)
+{
+	struct stat ours, there;
+
+	return d->lock_fd >= 0 && fstat(d->lock_fd, &ours) == 0 &&
+	       stat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+	       ours.st_ino == there.st_ino;
+}
+
+/* Nothing if it is held; with the folder it may have gone. */
+static int take_lock(struct database *d, struct err *e)
+{
+	AUTO_FREE char *path = file_join(d->cfg->meta_path, "lock");
+
+	if (lock_is_held(d, path))
+		return 0;
+	if (file_mkdirs(d->cfg->meta_path, 0700, e) < 0)
+		return -1;
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_errno(e, "open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		if (d->lock_fd >= 0)
+			close(d->lock_fd);
+		d->lock_fd = steal_fd(&fd);
+		return 0;
+	}
+	if (errno != EWOULDBLOCK)
+		return err_errno(e, "lock %s", path);
+	err_set(e, ERR_EXISTS, "%s: another walback replicates this database",
+		d->cfg->path);
+	err_hint(e, "stop it first; its lock is %s", path);
+	err_slug(e, "database_locked");
+	return err_exit(e, EXIT_LOCKED);
+}
+
 /* ---- from absent to running ---- */
 
 static int64_t absent(struct database *d)
@@ -130,7 +170,8 @@ static int64_t opening(struct database *d)
 		d->phase = ABSENT;
 		return d->now_ms;
 	}
-	d->cap = capture_open(d->cfg->path, &o, &sink, &e);
+	if (take_lock(d, &e) == 0)
+		d->cap = capture_open(d->cfg->path, &o, &sink, &e);
 	if (!d->cap) {
 		/* Busy is what an app looks like that is just creating it. */
 		bool busy = e.code == ERR_AGAIN;
@@ -332,26 +373,6 @@ static void run(void *arg)
 }
 
 /* ---- life cycle ---- */
-
-static int take_lock(struct database *d, struct err *e)
-{
-	AUTO_FREE char *path = file_join(d->cfg->meta_path, "lock");
-
-	if (file_mkdirs(d->cfg->meta_path, 0700, e) < 0)
-		return -1;
-	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (d->lock_fd < 0)
-		return err_errno(e, "open %s", path);
-	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) == 0)
-		return 0;
-	if (errno != EWOULDBLOCK)
-		return err_errno(e, "lock %s", path);
-	err_set(e, ERR_EXISTS, "%s: another walback replicates this database",
-		d->cfg->path);
-	err_hint(e, "stop it first; its lock is %s", path);
-	err_slug(e, "database_locked");
-	return err_exit(e, EXIT_LOCKED);
-}
 
 static int recover_swap(struct database *d, struct err *e)
 {

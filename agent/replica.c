@@ -72,6 +72,40 @@ const char *replica_name(const struct replica *r)
 
 /* ---- local side ---- */
 
+void replica_put_state(struct replica *r, const struct state *s, bool sync)
+{
+	struct err e = ERR_INIT;
+
+	if (state_put(r->state, s, sync, &e) < 0)
+		log_trouble(&r->state_trouble, LOG_WARN, "state not written", r->db->path,
+			    &e);
+	else
+		log_trouble_over(&r->state_trouble, "state written again", r->db->path);
+}
+
+/* With the database's folder its state may have gone, or been exchanged: what lies there now counts, as it would
+ * after a restart. */
+static void look_for_state(struct replica *r)
+{
+	AUTO_FREE char *path = file_join(r->dir, "state");
+	struct err e = ERR_INIT;
+
+	if (state_in_place(r->state))
+		return;
+	struct state_file *f =
+		file_mkdirs(r->dir, 0700, &e) < 0 ? NULL : state_open(path, &e);
+
+	pthread_mutex_lock(&r->mu);
+	if (f) {
+		state_close(r->state);
+		r->state = f;
+	} else {
+		log_trouble(&r->state_trouble, LOG_WARN, "state not written", r->db->path,
+			    &e);
+	}
+	pthread_mutex_unlock(&r->mu);
+}
+
 void replica_open(struct replica *r, const struct capture *c, int64_t last_commit_ms)
 {
 	struct lineage_facts f = {
@@ -83,8 +117,9 @@ void replica_open(struct replica *r, const struct capture *c, int64_t last_commi
 		.session = r->session,
 	};
 
-	f.have_state = state_get(r->state, &f.state);
+	look_for_state(r);
 	pthread_mutex_lock(&r->mu);
+	f.have_state = state_get(r->state, &f.state);
 	r->facts = f;
 	r->have_facts = true;
 	r->last_commit_ms = last_commit_ms;

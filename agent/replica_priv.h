@@ -37,13 +37,14 @@ struct replica {
 	void (*wake_local)(void *arg);
 	void *wake_arg;
 	struct store *store;
-	struct state_file *state;
 	char *dir, *copy_path, *wal_path;
 	uint64_t session;
 	struct job *start_job, *upload_job;
 
 	pthread_mutex_t mu; /* of everything down to the next blank line */
 	pthread_cond_t cv;
+	struct state_file *state;
+	struct log_trouble state_trouble;
 	enum replica_phase phase;
 	unsigned epoch; /* counts captures: what was asked of an older one is void */
 	bool have_facts;
@@ -83,6 +84,8 @@ struct replica {
 
 /* ERR_CANCELED: the capture of `epoch` is over, its generation was given up, or a stop. */
 MUST_CHECK int replica_check(struct replica *r, unsigned epoch, struct err *e);
+/* With mu held: write the state; trouble is logged, and its end. */
+void replica_put_state(struct replica *r, const struct state *s, bool sync);
 void replica_start_run(void *arg);
 void replica_upload_run(void *arg);
 

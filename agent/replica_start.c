@@ -176,7 +176,6 @@ static int announce(struct replica *r, struct err *e)
 
 static void remember(struct replica *r)
 {
-	struct err e = ERR_INIT;
 	struct state s = { .session = r->session };
 
 	pthread_mutex_lock(&r->mu);
@@ -184,8 +183,7 @@ static void remember(struct replica *r)
 	s.acked = r->acked;
 	s.db_sum = r->answer.db_sum;
 	s.time_ms = r->answer.time_ms;
-	if (state_put(r->state, &s, true, &e) < 0)
-		log_warn("state not written", LOGS("db", r->db->path), LOGE(&e));
+	replica_put_state(r, &s, true);
 	pthread_mutex_unlock(&r->mu);
 }
 

@@ -80,7 +80,6 @@ static int put_item(struct replica *r, const struct outbox_item *it, struct err 
 
 static void acknowledge(struct replica *r, struct outbox *o, const struct outbox_item *it)
 {
-	struct err e = ERR_INIT;
 	struct state s = { .acked = it->end,
 			   .db_sum = it->db_sum,
 			   .session = r->session,
@@ -89,11 +88,11 @@ static void acknowledge(struct replica *r, struct outbox *o, const struct outbox
 	pthread_mutex_lock(&r->mu);
 	if (o == r->out) {
 		r->acked = it->end;
-		if (r->phase == REPLICA_RUNNING)
-			memcpy(s.generation, r->stats.generation, sizeof(s.generation));
 		/* Before head names the generation, the state goes on to name the old one. */
-		if (r->phase == REPLICA_RUNNING && state_put(r->state, &s, false, &e) < 0)
-			log_warn("state not written", LOGS("db", r->db->path), LOGE(&e));
+		if (r->phase == REPLICA_RUNNING) {
+			memcpy(s.generation, r->stats.generation, sizeof(s.generation));
+			replica_put_state(r, &s, false);
+		}
 	}
 	r->stats.segments++;
 	r->stats.bytes += it->size;

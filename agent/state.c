@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SLOT 4096U
@@ -108,6 +109,14 @@ void state_close(struct state_file *f)
 	close(f->fd); /* what had to be durable was synced by state_put */
 	free(f->path);
 	free(f);
+}
+
+bool state_in_place(const struct state_file *f)
+{
+	struct stat ours, there;
+
+	return fstat(f->fd, &ours) == 0 && stat(f->path, &there) == 0 &&
+	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 bool state_get(const struct state_file *f, struct state *out)

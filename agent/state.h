@@ -31,6 +31,8 @@ struct state_file;
 MUST_CHECK struct state_file *state_open(const char *path, struct err *e);
 void state_close(struct state_file *f);
 
+/* Is it the file at its path?  False after its folder was removed, moved or exchanged. */
+bool state_in_place(const struct state_file *f);
 /* What it says: true, or false when it says nothing usable. */
 bool state_get(const struct state_file *f, struct state *out);
 /* Empties the slot that the next state_put writes, and syncs: what fails now (a full disk) would fail then.  What

@@ -2,6 +2,7 @@
 """`walback replicate`: every acknowledged commit is in the store and restores bit for bit."""
 import json
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -167,6 +168,70 @@ def test_the_file_replaced_by_rename_is_noticed(walback, file_replica, db, tmp_p
         proc.wait_until(lambda: agent.text().count('generation begun') >= 2, 20, agent.text)
         assert agent.stop() == 0
     walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+
+
+def at_rest(agent):
+    """Long enough after the last commit for the agent to sleep until something changes."""
+    agent.wait_log('generation begun')
+    time.sleep(2.5)
+
+
+@pytest.mark.parametrize('away', ['removed', 'moved'])
+def test_the_folder_of_a_database_at_rest_is_made_anew(walback, file_replica, db, tmp_path, away):
+    old = sqlite.rows(db)
+    with walback.replicate(db, file_replica) as agent:
+        at_rest(agent)
+        if away == 'removed':
+            shutil.rmtree(db.parent)
+        else:
+            db.parent.rename(tmp_path / 'gone')
+        db.parent.mkdir()
+        sqlite.create(db, seed=5, rows=300)
+        proc.wait_until(lambda: agent.text().count('generation begun') >= 2, 20, agent.text)
+        time.sleep(2.5)                     # at rest once more, with a watch on the new folder
+        c = sqlite.connect(db)
+        sqlite.add_rows(c, 5, seed='new')
+        c.close()
+        other = walback.run('replicate', '-config', walback.config(db, file_replica))
+        assert other.code == 15, other      # its lock lies there, too
+        assert agent.stop() == 0, agent.text()
+    assert 'state not written' not in agent.text()
+    # As after a restart without a state: a foreign database does not become the newest history.
+    newest = head(file_replica)['generation']
+    (aside,) = [g for g in generations(file_replica) if g != newest]
+    assert sqlite.rows(walback.restore_and_check(file_replica, tmp_path / 'old.db')) == old
+    walback.restore_and_check(file_replica, tmp_path / 'new.db', db, '-generation', aside)
+    state = next((db.parent / '.app.db-walback').glob('*/state')).read_bytes()
+    assert aside.encode() in state
+
+
+def test_a_database_behind_a_symbolic_link_that_is_replaced_is_noticed(walback, file_replica, db, tmp_path):
+    link = tmp_path / 'link.db'
+    link.symlink_to(db)
+    with walback.replicate(link, file_replica) as agent:
+        at_rest(agent)
+        (tmp_path / 'new').mkdir()
+        new = sqlite.create(tmp_path / 'new' / 'app.db', seed=5, rows=300)
+        new.rename(db)
+        proc.wait_until(lambda: agent.text().count('generation begun') >= 2, 20, agent.text)
+        assert agent.stop() == 0
+
+
+@pytest.mark.skipif(subprocess.run(['unshare', '-Ur', 'true'], check=False).returncode != 0,
+                    reason='no user namespaces (unshare -Ur)')
+@pytest.mark.parametrize('limit', ['watches', 'instances'])
+def test_without_inotify_commits_are_found_by_polling(walback, file_replica, db, tmp_path, limit):
+    cfg = walback.config(db, file_replica)
+    script = f'echo 0 > /proc/sys/user/max_inotify_{limit} && exec "$0" replicate -config "$1"'
+    with proc.Proc(['unshare', '-Ur', 'sh', '-c', script, walback.exe, cfg], tmp_path / 'agent.log',
+                   proc.clean_env()) as agent:
+        at_rest(agent)
+        c = sqlite.connect(db)
+        sqlite.add_rows(c, 5, seed='polled')
+        walback.wait_synced(file_replica, tmp_path / 'out.db', db, timeout=15)
+        c.close()
+        assert agent.stop() == 0, agent.text()
+    assert agent.text().count('level=WARN') == 1 and 'polled' in agent.text(), agent.text()
 
 
 def test_two_agents_on_one_database_the_second_is_refused(walback, file_replica, db):
