@@ -140,3 +140,21 @@ def test_local_files_that_cannot_be_written_cost_no_commit(walback, tmp_path, ca
         with walback.replicate(db, target) as agent:
             walback.wait_synced(target, folder / 'check2.db', db)
             assert agent.stop() == 0
+
+
+def test_a_state_that_cannot_be_written_is_said_once_and_its_end_too(walback, file_replica, db, tmp_path):
+    # The first two writes are of the start; then each acknowledged segment is one.
+    fault = Fault(tmp_path, 'write', 3, errno.ENOSPC, '.app.db-walback/file/state', times=4)
+    with walback.replicate(db, file_replica, {'sync-interval': '10ms'}, env=fault.env()) as agent:
+        agent.wait_log('generation begun')
+        conn = sqlite.connect(db)
+        for n in range(6):
+            seen = fault.count()
+            sqlite.add_rows(conn, 1, seed=n)
+            proc.wait_until(lambda s=seen: fault.count() > s, 20, agent.text)
+        conn.close()
+        agent.wait_log('state written again')
+        assert agent.stop() == 0
+    assert agent.text().count('state not written') == 1, agent.text()
+    assert agent.text().count('state written again') == 1, agent.text()
+    walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
