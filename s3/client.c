@@ -15,6 +15,8 @@
 #include <string.h>
 
 #define TIMEOUT_MS 30000
+#define CONTACT_MS 8000
+#define CONTACT_PAUSE_MS 1000
 #define CONNECT_MS 10000
 #define STALL_MS 20000
 #define MOVES_PER_MS 32 /* a link of 32 KiB/s still makes it */
@@ -26,12 +28,13 @@
 struct s3_client {
 	struct http *http;
 	const struct stop *stop;
-	int64_t timeout_ms;
+	int64_t timeout_ms, contact_ms;
 	bool skip_verify, dualstack, path_style, path_style_set;
 	char *bucket;
 	struct s3_creds creds;
 
 	pthread_mutex_t lock; /* of what follows */
+	bool answered;	      /* once, whatever it was */
 	struct s3_endpoint endpoint;
 	int64_t clock_offset_ms; /* the store's clock less ours */
 	struct retry_budget budget;
@@ -156,6 +159,15 @@ static int64_t at_most(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static bool has_answered(struct s3_client *c)
+{
+	pthread_mutex_lock(&c->lock);
+	bool yes = c->answered;
+
+	pthread_mutex_unlock(&c->lock);
+	return yes;
+}
+
 static void send_try(struct s3_op *op, int64_t delay_ms)
 {
 	struct s3_client *c = op->client;
@@ -173,6 +185,8 @@ static void send_try(struct s3_op *op, int64_t delay_ms)
 	op->call.timeout_ms = (left > LAST_TRY_MS ? left : LAST_TRY_MS) + op->thinks_ms +
 			      (int64_t)(op->moves / MOVES_PER_MS);
 	op->call.connect_ms = at_most(CONNECT_MS, third);
+	if (!has_answered(c))
+		op->call.connect_ms = at_most(op->call.connect_ms, c->contact_ms / 2);
 	op->call.stall_ms = at_most(STALL_MS, third) + op->thinks_ms;
 	http_submit(c->http, &op->call, delay_ms);
 }
@@ -318,13 +332,19 @@ static bool try_later(struct s3_op *op, bool throttled)
 {
 	struct s3_client *c = op->client;
 	int64_t now = clock_mono_ms();
+	int64_t until = op->deadline_ms;
 	int64_t wait =
 		retry_delay_ms(op->tries, throttled, retry_after_ms(op), random_u64());
 
+	if ((op->call.fail == HTTP_RESOLVE || op->call.fail == HTTP_CONNECT) &&
+	    !has_answered(c)) {
+		until = at_most(until, op->started_ms + c->contact_ms);
+		wait = at_most(wait, CONTACT_PAUSE_MS);
+	}
 	pthread_mutex_lock(&c->lock);
 	wait += retry_budget_take(&c->budget, now);
 	pthread_mutex_unlock(&c->lock);
-	if (now + wait >= op->deadline_ms)
+	if (now + wait >= until)
 		return false;
 	say_trying(op, now);
 	log_debug("request failed, trying again", LOGS("what", op->what),
@@ -389,6 +409,13 @@ static bool accept(struct s3_op *op)
 	return false;
 }
 
+static void note_answer(struct s3_client *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->answered = true;
+	pthread_mutex_unlock(&c->lock);
+}
+
 static void on_done(struct http_call *call)
 {
 	struct s3_op *op = call->arg;
@@ -396,6 +423,8 @@ static void on_done(struct http_call *call)
 
 	op->status = call->fail == HTTP_OK ? call->status : 0;
 	op->code[0] = 0;
+	if (op->status)
+		note_answer(op->client);
 	if (op->status >= 200 && op->status < 300) {
 		(void)accept(op);
 		return;
@@ -418,6 +447,9 @@ struct s3_client *s3_client_new(const struct s3_client_options *o, struct err *e
 	c->http = o->http;
 	c->stop = o->stop;
 	c->timeout_ms = o->timeout_ms > 0 ? o->timeout_ms : TIMEOUT_MS;
+	c->contact_ms = o->contact_ms > 0   ? o->contact_ms
+			: o->timeout_ms > 0 ? o->timeout_ms
+					    : CONTACT_MS;
 	c->skip_verify = o->skip_verify;
 	c->dualstack = o->endpoint->dualstack;
 	c->path_style = o->endpoint->path_style;

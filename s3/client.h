@@ -7,7 +7,9 @@
  * An s3_op is one request with all its tries.  It is the caller's memory, its
  * strings and body live until it is done, and it is used once.  It is tried again
  * until the client's timeout is over; a try that moves bytes may take a second
- * longer for each 32 KiB of them.
+ * longer for each 32 KiB of them.  A store of which nothing has been heard yet, where connections
+ * are refused or whose host is unknown, is given up sooner (contact_ms): more likely the
+ * endpoint is wrong.
  *
  * Messages name the operation and the key ("get app/head.json: 403 AccessDenied");
  * of an access key id they show the last four characters, of anything else
@@ -41,6 +43,7 @@ struct s3_client_options {
 	const struct s3_creds *creds;
 	const struct stop *stop;
 	int64_t timeout_ms; /* 0: 30 s */
+	int64_t contact_ms; /* 0: timeout_ms as given, else 8 s */
 	bool skip_verify;
 };
 

@@ -26,7 +26,7 @@
 enum http_fail {
 	HTTP_OK,       /* there is one; see .status */
 	HTTP_RESOLVE,  /* the host has no address */
-	HTTP_CONNECT,  /* no connection */
+	HTTP_CONNECT,  /* no connection; nothing was sent */
 	HTTP_TIMEOUT,  /* too long, or nothing moved for too long */
 	HTTP_BROKEN,   /* reset, truncated, not HTTP */
 	HTTP_TLS,      /* certificate or handshake refused */

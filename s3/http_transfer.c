@@ -88,6 +88,8 @@ static enum http_fail classify(const struct http_call *c, CURLcode code)
 
 	if (c->overflow)
 		return HTTP_TOO_BIG;
+	if (code == CURLE_OPERATION_TIMEDOUT && !c->sends)
+		return HTTP_CONNECT; /* there was no connection to send it on */
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (known[i].code == code)
 			return known[i].fail;

@@ -204,23 +204,33 @@ static inline void *fake_accept(void *arg)
 	return NULL;
 }
 
-static inline struct fake *fake_start(const struct fake_step *steps, size_t n)
+/* At this port, which was one before; 0: at any. */
+static inline struct fake *fake_start_at(unsigned port, const struct fake_step *steps,
+					 size_t n)
 {
 	struct fake *f = mem_alloc(sizeof(*f));
 	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons((uint16_t)port),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(a);
+	int one = 1;
 
 	f->steps = steps;
 	f->nsteps = n;
 	pthread_mutex_init(&f->lock, NULL);
 	f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(f->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	assert_int_equal(bind(f->fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(f->fd, 128), 0);
 	assert_int_equal(getsockname(f->fd, (struct sockaddr *)&a, &len), 0);
 	f->port = ntohs(a.sin_port);
 	assert_int_equal(pthread_create(&f->acceptor, NULL, fake_accept, f), 0);
 	return f;
+}
+
+static inline struct fake *fake_start(const struct fake_step *steps, size_t n)
+{
+	return fake_start_at(0, steps, n);
 }
 
 static inline void fake_stop(struct fake *f)

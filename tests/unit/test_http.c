@@ -257,6 +257,44 @@ static void a_dead_port_and_a_bad_name_are_named(void **state)
 	http_destroy(h);
 }
 
+/* A port whose queue of connections is full: what comes on top is dropped without a word. */
+static unsigned full_port(int *listener, int *fillers, int n)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+
+	*listener = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(*listener, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(*listener, 0), 0);
+	assert_int_equal(getsockname(*listener, (struct sockaddr *)&a, &len), 0);
+	for (int i = 0; i < n; i++) {
+		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)connect(fillers[i], (struct sockaddr *)&a, sizeof(a));
+	}
+	return ntohs(a.sin_port);
+}
+
+static void a_connection_that_does_not_come_is_no_slow_answer(void **state)
+{
+	struct http *h = http_new(NULL);
+	struct waited w;
+	int listener, fillers[8];
+
+	(void)state;
+	prepare(&w, full_port(&listener, fillers, 8), "GET");
+	w.call.connect_ms = 300;
+	http_submit(h, &w.call, 0);
+	finish(&w);
+	assert_int_equal(w.call.fail, HTTP_CONNECT);
+	assert_non_null(strstr(w.call.why, "Connection time")); /* "...out after 300 ms" */
+	release(&w);
+	http_destroy(h);
+	for (int i = 0; i < 8; i++)
+		close(fillers[i]);
+	close(listener);
+}
+
 static void a_stop_token_ends_what_waits(void **state)
 {
 	static const struct fake_step steps[] = { { 200, NULL, "body", FAKE_STALL, NULL } };
@@ -374,6 +412,7 @@ int main(void)
 		cmocka_unit_test(what_goes_wrong_is_told_apart),
 		cmocka_unit_test(a_body_beyond_the_ceiling_is_too_big),
 		cmocka_unit_test(a_dead_port_and_a_bad_name_are_named),
+		cmocka_unit_test(a_connection_that_does_not_come_is_no_slow_answer),
 		cmocka_unit_test(a_stop_token_ends_what_waits),
 		cmocka_unit_test(a_canceled_call_ends_and_stays_canceled),
 		cmocka_unit_test(many_calls_share_the_loop),

@@ -25,7 +25,8 @@ struct env {
 	char *host;
 };
 
-static void env_open_at(struct env *v, unsigned port, int64_t timeout_ms)
+static void env_open_for(struct env *v, unsigned port, int64_t timeout_ms,
+			 int64_t contact_ms)
 {
 	AUTO_FREE char *url = mem_fmt("http://127.0.0.1:%u", port);
 	const struct s3_endpoint_options eo = { .bucket = "bkt", .endpoint = url };
@@ -43,13 +44,19 @@ static void env_open_at(struct env *v, unsigned port, int64_t timeout_ms)
 					      .endpoint = &eo,
 					      .creds = &creds,
 					      .stop = v->stop,
-					      .timeout_ms = timeout_ms };
+					      .timeout_ms = timeout_ms,
+					      .contact_ms = contact_ms };
 
 	v->c = s3_client_new(&co, &e);
 	assert_non_null(v->c);
 	s3_creds_free(&creds);
 	secret_free(&secret);
 	secret_free(&token);
+}
+
+static void env_open_at(struct env *v, unsigned port, int64_t timeout_ms)
+{
+	env_open_for(v, port, timeout_ms, 0);
 }
 
 static void env_open(struct env *v, const struct fake_step *steps, size_t n)
@@ -258,6 +265,38 @@ static void failing_to_the_end_tells_the_tries(void **state)
 	env_close(&v);
 }
 
+#define LATER_MS 700
+
+/* A server that comes back at its port. */
+struct later {
+	pthread_t thread;
+	unsigned port;
+	int64_t began_ms;
+	struct fake *f;
+};
+
+static void *run_later(void *arg)
+{
+	static const struct fake_step once[] = { { .status = 200, .body = "x" } };
+	struct later *l = arg;
+
+	clock_sleep_ms(LATER_MS);
+	l->f = fake_start_at(l->port, once, 1);
+	return NULL;
+}
+
+static void start_later(struct later *l)
+{
+	l->began_ms = clock_mono_ms();
+	assert_int_equal(pthread_create(&l->thread, NULL, run_later, l), 0);
+}
+
+static struct fake *join_later(struct later *l)
+{
+	assert_int_equal(pthread_join(l->thread, NULL), 0);
+	return l->f;
+}
+
 static void a_dead_port_is_named_within_the_timeout(void **state)
 {
 	struct env v = { 0 };
@@ -277,6 +316,56 @@ static void a_dead_port_is_named_within_the_timeout(void **state)
 	assert_string_equal(e.hint,
 			    "check the endpoint, the network, and that the server runs");
 	assert_true(clock_mono_ms() - start < 3000);
+	env_close(&v);
+}
+
+static void a_store_never_heard_of_is_given_up_sooner(void **state)
+{
+	struct env v = { 0 };
+	struct buf out = BUF(10);
+	struct err e = ERR_INIT;
+	int64_t start = clock_mono_ms();
+
+	(void)state;
+	env_open_for(&v, fake_dead_port(), 60000, 900);
+	assert_int_equal(get(&v, &out, &e), -1);
+	assert_string_equal(e.slug, "unreachable");
+	assert_non_null(strstr(e.msg, v.host));
+	assert_non_null(strstr(e.msg, "Connection refused ("));
+	assert_non_null(strstr(e.msg, " tries, 0."));
+	assert_true(clock_mono_ms() - start < 5000);
+	env_close(&v);
+}
+
+/* It is there and slow, or was there: the whole time-out is its. */
+static void a_store_that_may_come_back_is_waited_for(void **state)
+{
+	static const struct fake_step once[] = { { .status = 200, .body = "x" } };
+	static const struct fake_step never[] = { { .how = FAKE_STALL } };
+	struct env v = { 0 };
+	struct buf out = BUF(10);
+	struct err e = ERR_INIT;
+	int64_t start = clock_mono_ms();
+
+	(void)state;
+	v.f = fake_start(never, 1);
+	env_open_for(&v, v.f->port, 1500, 100);
+	assert_int_equal(get(&v, &out, &e), -1);
+	assert_true(clock_mono_ms() - start >= 500);
+	env_close(&v);
+
+	v = (struct env){ .f = fake_start(once, 1) };
+	env_open_for(&v, v.f->port, 60000, 100);
+	assert_int_equal(get(&v, &out, &e), 0);
+	unsigned port = v.f->port;
+
+	fake_stop(v.f);
+	struct later later = { .port = port };
+
+	start_later(&later);
+	assert_int_equal(get(&v, &out, &e), 0);
+	assert_true(clock_mono_ms() - later.began_ms >= LATER_MS);
+	v.f = join_later(&later);
 	env_close(&v);
 }
 
@@ -914,6 +1003,8 @@ int main(void)
 		cmocka_unit_test(what_does_not_pass_is_explained),
 		cmocka_unit_test(failing_to_the_end_tells_the_tries),
 		cmocka_unit_test(a_dead_port_is_named_within_the_timeout),
+		cmocka_unit_test(a_store_never_heard_of_is_given_up_sooner),
+		cmocka_unit_test(a_store_that_may_come_back_is_waited_for),
 		cmocka_unit_test(other_ways_not_to_answer),
 		cmocka_unit_test(a_stop_token_cancels),
 		cmocka_unit_test(the_region_is_learnt_from_the_answer),
