@@ -2,6 +2,7 @@
 #include "s3/http_transfer.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -60,6 +61,12 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	return len;
 }
 
+/* No slow answer: there was nothing to send the request on. */
+static bool never_connected(const struct http_call *c, CURLcode code)
+{
+	return code == CURLE_OPERATION_TIMEDOUT && !c->sends;
+}
+
 static enum http_fail classify(const struct http_call *c, CURLcode code)
 {
 	static const struct {
@@ -88,8 +95,8 @@ static enum http_fail classify(const struct http_call *c, CURLcode code)
 
 	if (c->overflow)
 		return HTTP_TOO_BIG;
-	if (code == CURLE_OPERATION_TIMEDOUT && !c->sends)
-		return HTTP_CONNECT; /* there was no connection to send it on */
+	if (never_connected(c, code))
+		return HTTP_CONNECT;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (known[i].code == code)
 			return known[i].fail;
@@ -176,8 +183,12 @@ static void explain_connect(struct http_call *c, CURL *easy, CURLcode code)
 	char text[96];
 	long sys = 0;
 
-	if (code == CURLE_COULDNT_CONNECT &&
-	    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &sys) == CURLE_OK && sys)
+	if (never_connected(c, code))
+		sys = ETIMEDOUT;
+	else if (code != CURLE_COULDNT_CONNECT ||
+		 curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &sys) != CURLE_OK)
+		return;
+	if (sys)
 		snprintf(c->why, sizeof(c->why), "%s",
 			 strerror_r((int)sys, text, sizeof(text)));
 }

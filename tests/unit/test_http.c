@@ -287,7 +287,7 @@ static void a_connection_that_does_not_come_is_no_slow_answer(void **state)
 	http_submit(h, &w.call, 0);
 	finish(&w);
 	assert_int_equal(w.call.fail, HTTP_CONNECT);
-	assert_non_null(strstr(w.call.why, "Connection time")); /* "...out after 300 ms" */
+	assert_string_equal(w.call.why, "Connection timed out");
 	release(&w);
 	http_destroy(h);
 	for (int i = 0; i < 8; i++)
