@@ -17,7 +17,10 @@
 
 #define LOCAL_WORKERS 2
 #define UPLOAD_WORKERS 4
-#define START_WORKERS 4
+#define START_WORKERS 8
+/* Of them, for replicas whose last try failed. */
+#define UPLOAD_PLACES 2
+#define START_PLACES 4
 #define FINISH_POLL_MS 5
 /* Of the time for the last sync, what is kept for head.json. */
 #define RELEASE_SHARE 8
@@ -29,6 +32,7 @@ struct engine {
 	int poll_fd,
 		event_fd; /* epoll over the watch and the event that a failure raises */
 	struct pool *local, *upload, *start;
+	struct places upload_places, start_places;
 	struct replica_env env;
 	struct database **dbs;
 	size_t ndbs;
@@ -79,10 +83,14 @@ static struct engine *engine_alloc(const struct engine_options *o)
 	g->local = pool_new("local", LOCAL_WORKERS);
 	g->upload = pool_new("upload", UPLOAD_WORKERS);
 	g->start = pool_new("start", START_WORKERS);
+	atomic_store(&g->upload_places.left, UPLOAD_PLACES);
+	atomic_store(&g->start_places.left, START_PLACES);
 	g->pulse = job_new(g->local, on_pulse, g);
 	atomic_store(&g->pulsed, true);
 	g->env = (struct replica_env){ .start_pool = g->start,
 				       .upload_pool = g->upload,
+				       .start_places = &g->start_places,
+				       .upload_places = &g->upload_places,
 				       .stop = g->stop,
 				       .version = o->version,
 				       .stop_if_different = o->stop_if_different,

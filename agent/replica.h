@@ -17,6 +17,7 @@
 
 #include "agent/capture.h"
 #include "agent/config.h"
+#include "agent/places.h"
 #include "agent/store.h"
 #include "base/err.h"
 #include "base/pool.h"
@@ -31,6 +32,7 @@ struct replica;
 /* What all replicas share; const. */
 struct replica_env {
 	struct pool *start_pool, *upload_pool;
+	struct places *start_places, *upload_places; /* for those whose last try failed */
 	const struct stop *stop;
 	const char *version;
 	bool stop_if_different; /* another history in the store: fatal instead of a generation aside */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The network side of a replica that begins generations and takes snapshots. */
 #include "agent/replica_priv.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
 
@@ -13,6 +14,8 @@
 #define BACKOFF_CEILING_MS 30000
 #define WAIT_SLICE_MS 200
 #define NO_PROGRESS_MS 120000
+#define CONTACT_FIRST_MS 5000
+#define CONTACT_MAX_MS 30000
 
 /* With mu held. */
 static int over(const struct replica *r, unsigned epoch, struct err *e)
@@ -108,6 +111,36 @@ void replica_set_gate(struct replica *r, struct wal_pos gate)
 	job_wake(r->upload_job);
 }
 
+/* It answers: a worker like any other from here on. */
+static void leave_place(struct replica *r)
+{
+	if (r->placed)
+		places_give(r->env->start_places);
+	r->placed = false;
+}
+
+/* The first word with a store that may be away: a short time for it at first, so that it keeps no worker from those
+ * that answer, and more with each failure. */
+static int reach(struct replica *r, struct err *e)
+{
+	struct store_options o = { .stop = r->env->stop, .timeout_ms = CONTACT_FIRST_MS };
+	CLEANUP(buf_free) struct buf b = BUF(RECORDS_SIZE_MAX);
+	struct err le = ERR_INIT;
+
+	for (int ms = BACKOFF_FIRST_MS; ms < r->backoff_ms && o.timeout_ms < CONTACT_MAX_MS;
+	     ms *= 2)
+		o.timeout_ms *= 2;
+	CLEANUP(store_closep) struct store *s = store_open(r->rc, &o, e);
+
+	if (!s)
+		return -1;
+	if (s->ops->get(s, LAYOUT_HEAD_KEY, 0, UINT64_MAX, &b, NULL, &le) == 0 ||
+	    le.code != ERR_AGAIN)
+		return 0; /* there is one; what it means is for later */
+	*e = le;
+	return -1;
+}
+
 static int decide(struct replica *r, struct err *e)
 {
 	struct lineage_facts f;
@@ -192,8 +225,9 @@ static int new_generation(struct replica *r, unsigned epoch, struct err *e)
 	struct replica_answer a = { 0 };
 	bool zst;
 
-	if (reserve(r, e) < 0 || decide(r, e) < 0)
+	if (reserve(r, e) < 0 || reach(r, e) < 0 || decide(r, e) < 0)
 		return -1;
+	leave_place(r);
 	/* Closed until the record is there, which comes before every other object. */
 	replica_set_gate(r, GATE_CLOSED);
 	if (replica_ask(r, epoch, REQUEST_BEGIN, &a, e) < 0)
@@ -274,10 +308,26 @@ static void release(struct replica *r)
 	pthread_mutex_unlock(&r->mu);
 }
 
+static void run(struct replica *r, unsigned epoch, bool begin)
+{
+	struct err e = ERR_INIT;
+
+	r->placed = r->backoff_ms > 0;
+	if (r->placed && !places_take(r->env->start_places)) {
+		r->not_before_ms = clock_mono_ms() + r->backoff_ms;
+		job_wake_at(r->start_job, r->not_before_ms);
+		return;
+	}
+	if ((begin ? new_generation(r, epoch, &e) : another_snapshot(r, epoch, &e)) < 0)
+		failed(r, &e);
+	else
+		done(r, epoch, begin);
+	leave_place(r);
+}
+
 void replica_start_run(void *arg)
 {
 	struct replica *r = arg;
-	struct err e = ERR_INIT;
 
 	pthread_mutex_lock(&r->mu);
 	unsigned epoch = r->epoch;
@@ -294,10 +344,6 @@ void replica_start_run(void *arg)
 		job_wake_at(r->start_job, r->not_before_ms);
 		return;
 	}
-	if ((!begin && !snapshot) || releasing || stop_is_set(r->env->stop))
-		return;
-	if ((begin ? new_generation(r, epoch, &e) : another_snapshot(r, epoch, &e)) < 0)
-		failed(r, &e);
-	else
-		done(r, epoch, begin);
+	if ((begin || snapshot) && !releasing && !stop_is_set(r->env->stop))
+		run(r, epoch, begin);
 }

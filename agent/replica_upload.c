@@ -148,10 +148,28 @@ static bool upload_one(struct replica *r, struct outbox *o, struct wal_pos gate)
 	return false;
 }
 
+/* One of the few places while the store does not answer. */
+static bool take_place(struct replica *r, bool *placed)
+{
+	*placed = r->upload_trouble.on;
+	if (!*placed || places_take(r->env->upload_places))
+		return true;
+	*placed = false;
+	job_wake_at(r->upload_job, clock_mono_ms() + RETRY_MS);
+	return false;
+}
+
+static void leave_place(struct replica *r, bool *placed)
+{
+	if (*placed)
+		places_give(r->env->upload_places);
+	*placed = false;
+}
+
 void replica_upload_run(void *arg)
 {
 	struct replica *r = arg;
-	bool more = true;
+	bool placed, more = take_place(r, &placed);
 
 	while (more && !stop_is_set(r->env->stop)) {
 		pthread_mutex_lock(&r->mu);
@@ -163,6 +181,8 @@ void replica_upload_run(void *arg)
 		pthread_mutex_unlock(&r->mu);
 		if (more)
 			more = upload_one(r, o, gate);
+		if (!r->upload_trouble.on)
+			leave_place(r, &placed);
 		pthread_mutex_lock(&r->mu);
 		struct outbox *doomed = r->doomed;
 
@@ -171,4 +191,5 @@ void replica_upload_run(void *arg)
 		pthread_mutex_unlock(&r->mu);
 		outbox_destroy(doomed);
 	}
+	leave_place(r, &placed);
 }
