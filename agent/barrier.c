@@ -257,7 +257,7 @@ static int checkpoint_all(struct capture *c, int64_t until_us, bool *all, struct
 static int wait_for_marks(struct capture *c, int64_t until_us, struct err *e)
 {
 	for (;;) {
-		int held = sq_mark_holder(c->sq, &c->stats.holder, e);
+		int held = sq_mark_holder(c->sq, 1, &c->stats.holder, e);
 
 		if (held <= 0)
 			return held;
@@ -280,7 +280,7 @@ static int under_lock(struct capture *c, int64_t *held_since_us, bool *complete,
 	if (checkpoint_all(c, until, complete, e) < 0)
 		return -1;
 	if (!*complete)
-		return sq_mark_holder(c->sq, &c->stats.holder, e) < 0 ? -1 : 0;
+		return sq_mark_holder(c->sq, 0, &c->stats.holder, e) < 0 ? -1 : 0;
 	if (capture_index(c, &c->rest_index, e) < 0 || switch_reader(c, true, e) < 0)
 		return -1;
 	/* From here on the reader is at mark 0, whatever others hold. */
@@ -312,6 +312,8 @@ static int barrier(struct capture *c, bool patient, struct err *e)
 	if (c->rested && !capture_has_news(c))
 		return CAPTURE_RESTS;
 	struct err why = ERR_INIT;
+
+	c->stats.holder = 0;
 	int rc = prepare(c, &why);
 
 	later = rc == 0 && fast && may_wait(c);

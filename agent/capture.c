@@ -219,6 +219,21 @@ static int hash_slice(struct capture *c, struct err *e)
 	return 0;
 }
 
+/* The text is the same whoever it is: it is logged again when it changes. */
+static int held_up(const struct capture *c, struct err *e)
+{
+	err_set(e, ERR_AGAIN,
+		"%s: a long transaction keeps the WAL from being checkpointed, "
+		"which must be done once at the start",
+		sq_path(c->sq));
+	if (c->stats.holder)
+		err_hint(e, "process %d holds a read transaction: end it, or wait",
+			 (int)c->stats.holder);
+	else
+		err_hint(e, "end what reads or writes for long, or wait");
+	return err_slug(e, "long_transaction");
+}
+
 /* Everything into the file. */
 static int settle_barrier(struct capture *c, struct err *e)
 {
@@ -233,11 +248,7 @@ static int settle_barrier(struct capture *c, struct err *e)
 	if (done < 0)
 		return -1;
 	if (!done)
-		return err_set(
-			e, ERR_AGAIN,
-			"%s: a long read transaction (process %d) keeps the WAL from being "
-			"checkpointed",
-			sq_path(c->sq), (int)c->stats.holder);
+		return held_up(c, e);
 	return 0;
 }
 

@@ -24,8 +24,9 @@
 #define ABSENT_POLL_MS 250
 #define OPEN_RETRY_MS 1000
 #define SETTLE_RETRY_MS 50
-#define HOT_POLL_MS 3 /* while frames flow: a memory read */
-#define QUIET_MS 1000 /* without frames: a barrier, then rest */
+#define SETTLE_SILENT_MS 2000 /* what ends by itself is not worth a word */
+#define HOT_POLL_MS 3	      /* while frames flow: a memory read */
+#define QUIET_MS 1000	      /* without frames: a barrier, then rest */
 #define MOVED_CHECK_MS 1000
 /* Frames were written, but no commit published yet: SQLite syncs the WAL in between. */
 #define TOUCHED_POLL_MS 50
@@ -52,7 +53,7 @@ struct database {
 	struct capture *cap;
 	int64_t last_news_ms, last_moved_check_ms, barrier_not_before_ms,
 		barrier_backoff_ms;
-	int64_t last_commit_ms, now_ms,
+	int64_t opened_ms, last_commit_ms, now_ms,
 		touched_ms; /* touched_ms: 0 once a commit was found */
 	struct log_trouble open_trouble, barrier_trouble;
 };
@@ -181,6 +182,7 @@ static int64_t opening(struct database *d)
 		return d->now_ms + (busy ? ABSENT_POLL_MS : OPEN_RETRY_MS);
 	}
 	log_trouble_over(&d->open_trouble, "database opened", d->cfg->path);
+	d->opened_ms = d->now_ms;
 	d->phase = SETTLING;
 	return d->now_ms;
 }
@@ -204,12 +206,13 @@ static int64_t settling(struct database *d)
 			lost(d, &e);
 			return d->now_ms + OPEN_RETRY_MS;
 		}
-		log_trouble(&d->barrier_trouble, LOG_WARN, "waiting for a checkpoint",
-			    d->cfg->path, &e);
+		if (d->now_ms - d->opened_ms >= SETTLE_SILENT_MS)
+			log_trouble(&d->barrier_trouble, LOG_WARN,
+				    "nothing is replicated yet", d->cfg->path, &e);
 		atomic_store(&d->ready, true); /* its reader is held */
 		return d->now_ms + SETTLE_RETRY_MS;
 	}
-	log_trouble_over(&d->barrier_trouble, "checkpointed", d->cfg->path);
+	log_trouble_over(&d->barrier_trouble, "replication begins", d->cfg->path);
 	atomic_store(&d->ready, true);
 	if (!capture_settled(d->cap))
 		return d->now_ms; /* others have their turn between two slices */

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 /* Lock bytes of the wal-index (SQLite's wal.c, "WAL_READ_LOCK"): mark 0 is byte 123. */
-#define SHM_MARKS_START 124
-#define SHM_MARKS_LEN 4
+#define SHM_MARKS_START 123
+#define SHM_MARKS 5
 #define SHM_REGION 32768
 #define W_POLL_US 300
 
@@ -376,12 +376,12 @@ int sq_sync(struct sq *s, struct err *e)
 	return rc == SQLITE_OK ? 0 : fail(e, rc, NULL, s->path, "sync");
 }
 
-int sq_mark_holder(struct sq *s, pid_t *pid, struct err *e)
+int sq_mark_holder(struct sq *s, int first, pid_t *pid, struct err *e)
 {
 	struct flock lk = { .l_type = F_WRLCK,
 			    .l_whence = SEEK_SET,
-			    .l_start = SHM_MARKS_START,
-			    .l_len = SHM_MARKS_LEN };
+			    .l_start = SHM_MARKS_START + first,
+			    .l_len = SHM_MARKS - first };
 
 	if (s->shm_fd < 0) {
 		char *path = mem_fmt("%s-shm", s->path);

@@ -60,9 +60,9 @@ MUST_CHECK int sq_checkpoint(struct sq *s, uint32_t *log, uint32_t *done, struct
 /* xSync on the database file. */
 MUST_CHECK int sq_sync(struct sq *s, struct err *e);
 
-/* Does another process hold a read mark 1..4 of this database?  *pid: whose (0: unknown, in another PID
- * namespace).  0 no, 1 yes, -1 error. */
-MUST_CHECK int sq_mark_holder(struct sq *s, pid_t *pid, struct err *e);
+/* Does another process hold a read mark of this database, from that one (0 to 4) on?  *pid: whose (0: unknown, in
+ * another PID namespace).  0 no, 1 yes, -1 error. */
+MUST_CHECK int sq_mark_holder(struct sq *s, int first, pid_t *pid, struct err *e);
 
 /* The database file as it lies on the disk, without locks or transactions: for reading under
  * a transaction that another connection holds. */

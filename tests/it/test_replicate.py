@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`walback replicate`: every acknowledged commit is in the store and restores bit for bit."""
 import json
+import os
 import random
 import shutil
 import signal
@@ -168,6 +169,43 @@ def test_the_file_replaced_by_rename_is_noticed(walback, file_replica, db, tmp_p
         proc.wait_until(lambda: agent.text().count('generation begun') >= 2, 20, agent.text)
         assert agent.stop() == 0
     walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+
+
+def test_a_long_reader_at_the_start_is_named_and_replication_begins_when_it_ends(walback, file_replica, db, tmp_path):
+    reader, writer = sqlite.connect(db), sqlite.connect(db)
+    reader.execute('BEGIN')
+    reader.execute('SELECT count(*) FROM t').fetchall()
+    sqlite.add_rows(writer, 5, seed='behind the reader')
+    with walback.replicate(db, file_replica) as agent:
+        agent.wait_log('nothing is replicated yet')
+        time.sleep(1)
+        text = agent.text()
+        assert text.count('nothing is replicated yet') == 1, text
+        assert 'code=long_transaction' in text and f'process {os.getpid()} holds a read transaction' in text, text
+        assert 'generation begun' not in text
+        reader.execute('COMMIT')
+        agent.wait_log('replication begins')
+        agent.wait_log('generation begun')
+        reader.close()
+        writer.close()
+        assert agent.stop() == 0
+    walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+
+
+def test_a_short_reader_at_the_start_is_not_worth_a_word(walback, file_replica, db):
+    reader, writer = sqlite.connect(db), sqlite.connect(db)
+    reader.execute('BEGIN')
+    reader.execute('SELECT count(*) FROM t').fetchall()
+    sqlite.add_rows(writer, 5, seed='behind the reader')
+    with walback.replicate(db, file_replica) as agent:
+        agent.wait_log('replicating')
+        time.sleep(0.3)
+        reader.execute('COMMIT')
+        agent.wait_log('generation begun')
+        assert agent.stop() == 0
+    reader.close()
+    writer.close()
+    assert 'level=WARN' not in agent.text(), agent.text()
 
 
 def at_rest(agent):
