@@ -479,6 +479,12 @@ def test_everything_from_the_environment(walback, tmp_path):
     assert r.code == 3 and r.out == 'APP-RAN\n', r
 
 
+@pytest.mark.parametrize('app', [['one'], ['one', '-two', '--', 'three four'], []])
+def test_the_app_gets_its_own_arguments_and_no_others(box, app):
+    r = box.run('-stop-timeout', '5s', app=[sys.executable, '-c', 'import sys; print(sys.argv[1:])', *app])
+    assert r.ok().out == f'{app}\n'
+
+
 @pytest.mark.parametrize('args, words', [
     (['run'], 'no app to run'),
     (['run', '-db', '/x.db', '--', 'true'], 'go together'),

@@ -81,6 +81,7 @@ static void values_land_in_the_struct_wherever_they_stand(void **state)
 		assert_true(a.force);
 		assert_int_equal(a.common.noperands, 1);
 		assert_string_equal(a.common.operands[0], "app.db");
+		assert_null(a.common.operands[1]);
 	}
 }
 
@@ -153,6 +154,7 @@ static void words_after_the_app_belong_to_it(void **state)
 		assert_int_equal(parse(&app, lines[i], words, &a, &e), 0);
 		assert_true(a.common.verbose);
 		assert_int_equal(a.common.noperands, 5);
+		assert_null(a.common.operands[5]);
 		assert_string_equal(a.common.operands[0], "app");
 		assert_string_equal(a.common.operands[1], "-v");
 		assert_string_equal(a.common.operands[3], "--");
