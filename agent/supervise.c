@@ -225,12 +225,15 @@ static void start_app(struct supervisor *s)
 	struct spawn_options so = SPAWN_PLAIN;
 	struct err e = ERR_INIT;
 
-	so.terminal = s->terminal;
+	bool foreground = terminal_is_ours(s->terminal);
+
+	so.terminal = foreground ? s->terminal : -1;
 	s->app = spawn_child(s->o->app, &so, &e);
 	if (s->app < 0) {
 		s->app = 0;
 		log_error("the app cannot be started", LOGE(&e));
-		terminal_take_back(s->terminal);
+		if (foreground)
+			terminal_take_back(s->terminal, tcgetpgrp(s->terminal));
 		end_before_app(s, e.exit ? e.exit : EXIT_FAILED);
 		return;
 	}
@@ -263,7 +266,7 @@ static void app_ended(struct supervisor *s, int wait_status)
 	s->app = 0;
 	s->status = proc_exit_status(wait_status);
 	log_info("the app has ended", LOGI("status", s->status));
-	terminal_take_back(s->terminal);
+	terminal_take_back(s->terminal, s->app_group);
 	begin_stop(s);
 	s->phase = PHASE_LEFTOVERS;
 	s->killed = false;
@@ -356,6 +359,9 @@ static void on_signal(struct supervisor *s, int sig)
 		kill_group(s->start, SIGTERM);
 	else if (s->app)
 		kill_group(s->app_group, sig);
+	if (s->app && (is_stop(sig) || sig == SIGHUP))
+		kill_group(s->app_group,
+			   SIGCONT); /* one that is stopped could not act on it */
 }
 
 static void read_signals(struct supervisor *s)
@@ -373,9 +379,9 @@ static int reap(struct supervisor *s, struct err *e)
 
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
 		if (WIFSTOPPED(status)) {
-			if (pid == s->app && s->terminal >= 0 &&
-			    WSTOPSIG(status) == SIGTSTP)
-				terminal_app_stopped(s->terminal, s->app_group);
+			if (pid == s->app && s->terminal >= 0)
+				terminal_app_stopped(s->terminal, s->app_group,
+						     WSTOPSIG(status));
 			continue;
 		}
 		if (pid == s->start) {
