@@ -306,7 +306,7 @@ static int64_t retry_after_ms(const struct s3_op *op)
 }
 
 /* Someone may be waiting before a terminal: one line that it goes on. */
-static void say_trying(const struct s3_op *op, int64_t now)
+static void say_trying(const struct s3_op *op, int64_t now, int64_t until)
 {
 	struct s3_client *c = op->client;
 
@@ -321,10 +321,11 @@ static void say_trying(const struct s3_op *op, int64_t now)
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (due)
-		log_info("no usable answer from the store yet, still trying", LOGS("what", op->what),
-			 LOGS("key", op->key), LOGI("status", op->status),
+		log_info("no usable answer from the store yet, still trying",
+			 LOGS("what", op->what), LOGS("key", op->key),
+			 LOGI("status", op->status),
 			 LOGS("error", op->code[0] ? op->code : op->call.why),
-			 LOGI("give_up_in_s", (op->deadline_ms - now) / 1000));
+			 LOGI("give_up_in_s", (until - now) / 1000));
 }
 
 /* Try again after a pause, if there is time left. */
@@ -346,7 +347,7 @@ static bool try_later(struct s3_op *op, bool throttled)
 	pthread_mutex_unlock(&c->lock);
 	if (now + wait >= until)
 		return false;
-	say_trying(op, now);
+	say_trying(op, now, until);
 	log_debug("request failed, trying again", LOGS("what", op->what),
 		  LOGS("key", op->key), LOGI("status", op->status), LOGS("code", op->code),
 		  LOGI("wait_ms", wait));
