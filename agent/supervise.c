@@ -68,16 +68,17 @@ static int64_t earlier(int64_t a, int64_t b)
 
 /* ---- setting up ---- */
 
-/* All that can be waited for; what a fault raises stays deadly. */
+/* All that can be waited for; what a fault raises stays deadly, and what another process of our group brings on
+ * us by using the terminal (a blocked signal comes even if it is ignored) is not the app's. */
 static int open_signals(struct supervisor *s, struct err *e)
 {
-	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL,
-				      SIGTRAP, SIGSYS, SIGABRT };
+	static const int others[] = { SIGSEGV, SIGBUS,	SIGFPE,	 SIGILL, SIGTRAP,
+				      SIGSYS,  SIGABRT, SIGTTIN, SIGTTOU };
 	sigset_t set;
 
 	sigfillset(&set);
-	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++)
-		sigdelset(&set, faults[i]);
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		sigdelset(&set, others[i]);
 	if (signal(SIGTTOU, SIG_IGN) == SIG_ERR || signal(SIGTTIN, SIG_IGN) == SIG_ERR ||
 	    signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGCHLD, SIG_DFL) == SIG_ERR ||
 	    pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)

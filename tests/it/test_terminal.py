@@ -2,6 +2,7 @@
 """walback run at a terminal, under a real shell: job control as of any other program."""
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -20,7 +21,7 @@ import os, signal, sys, time
 def has_it():
     return 'HAS-IT' if os.tcgetpgrp(1) == os.getpgrp() else 'HAS-IT-NOT'
 signal.signal(signal.SIGINT, lambda *a: print('GOT-INT', flush=True))
-print('APP-BEGINS', has_it(), flush=True)
+print('APP-BEGINS', has_it(), os.getpid(), 'OK', flush=True)
 if len(sys.argv) > 1:
     end = time.monotonic() + float(sys.argv[1])
     while time.monotonic() < end:
@@ -37,7 +38,7 @@ class Terminal:
     """A process that leads the session of a new terminal; what is typed to it, and what it shows."""
 
     def __init__(self, args, env):
-        self.seen, self.at = '', 0
+        self.seen, self.at, self.app = '', 0, 0
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.execvpe(args[0], args, env)
@@ -55,11 +56,27 @@ class Terminal:
         return True
 
     def until(self, text, timeout=20):
-        """The text is shown after what was typed last."""
+        """The text is shown after what was typed last and waited for since."""
         end = time.monotonic() + timeout
         while text not in self.seen[self.at:]:
             assert time.monotonic() < end, f'no "{text}" in:\n{self.seen}'
             assert self.read(0.2) or text in self.seen[self.at:], self.seen
+        self.at = self.seen.index(text, self.at) + len(text)
+
+    def app_begins(self, how):
+        self.until(f'APP-BEGINS {how} ')
+        self.until(' OK\r\n')
+        self.app = int(re.findall(r'APP-BEGINS \S+ (\d+) OK', self.seen)[-1])
+
+    def app_has_it(self):
+        """Until the app is the terminal's foreground."""
+        proc.wait_until(lambda: self.read(0) and os.tcgetpgrp(self.fd) == self.app, 20, lambda: self.seen)
+
+    def stop_app(self):
+        """Ctrl-Z, until the shell asks for the next command."""
+        self.type('\x1a')
+        self.until('Stopped')
+        self.until('PROMPT> ')
 
     def close(self):
         """Ends the session: all of it gets SIGHUP, then what is left SIGKILL."""
@@ -109,7 +126,7 @@ def shell(box):
 
 def begin(box, shell, arguments=''):
     shell.type(f'{box.run} {arguments} 2>>{box.log}\n')
-    shell.until('APP-BEGINS HAS-IT\r\n')
+    shell.app_begins('HAS-IT')
 
 
 def prompt_works(shell):
@@ -124,11 +141,10 @@ def test_ctrl_z_gives_the_prompt_back_and_fg_the_terminal(box, shell):
     for word in ('one', 'two'):
         shell.type(f'{word}\n')
         shell.until(f'READ-{word.upper()} HAS-IT\r\n')
-        shell.type('\x1a')
-        shell.until('Stopped')
+        shell.stop_app()
         prompt_works(shell)
         shell.type('fg\n')
-        shell.until(str(box.app))           # bash names the job
+        shell.app_has_it()
     shell.type('\x03')
     shell.until('GOT-INT')                  # Ctrl-C is the app's own
     shell.type('quit\n')
@@ -141,19 +157,19 @@ def test_ctrl_z_gives_the_prompt_back_and_fg_the_terminal(box, shell):
 
 def test_in_the_background_it_stops_when_it_reads_and_goes_on_in_the_foreground(box, shell):
     begin(box, shell)
-    shell.type('\x1a')
-    shell.until('Stopped')
+    shell.stop_app()
     shell.type('bg\n')
     shell.until('PROMPT> ')
 
     def stopped():
         shell.type('jobs\n')
+        before = shell.at
         shell.until('PROMPT> ')
-        return 'Stopped' in shell.seen[shell.at:]
+        return 'Stopped' in shell.seen[before:]
 
     proc.wait_until(stopped, 20, lambda: shell.seen, poll=0.2)
     shell.type('fg\n')
-    shell.until(str(box.app))
+    shell.app_has_it()
     shell.type('quit\n')
     shell.until('READ-QUIT HAS-IT\r\n')
     shell.until('PROMPT> ')
@@ -161,8 +177,7 @@ def test_in_the_background_it_stops_when_it_reads_and_goes_on_in_the_foreground(
 
 def test_an_app_that_ends_in_the_background_leaves_the_shell_its_terminal(box, shell):
     begin(box, shell, '3')
-    shell.type('\x1a')
-    shell.until('Stopped')
+    shell.stop_app()
     shell.type('bg\n')
     shell.until('PROMPT> ')
     proc.wait_until(lambda: 'walback shut down' in box.log.read_text(), 20, box.log.read_text)
@@ -172,10 +187,10 @@ def test_an_app_that_ends_in_the_background_leaves_the_shell_its_terminal(box, s
 
 def test_started_in_the_background_it_gets_the_terminal_with_fg(box, shell):
     shell.type(f'{box.run} 2>>{box.log} &\n')
-    shell.until('APP-BEGINS HAS-IT-NOT\r\n')
+    shell.app_begins('HAS-IT-NOT')
     prompt_works(shell)
     shell.type('fg\n')
-    shell.until(str(box.app))
+    shell.app_has_it()
     shell.type('quit\n')
     shell.until('READ-QUIT HAS-IT\r\n')
     shell.until('PROMPT> ')
@@ -183,18 +198,18 @@ def test_started_in_the_background_it_gets_the_terminal_with_fg(box, shell):
 
 def test_ctrl_z_stops_the_whole_pipeline(box, shell):
     shell.type(f'cat | {box.run} 3 2>>{box.log}\n')
-    shell.until('APP-BEGINS HAS-IT\r\n')
-    shell.type('\x1a')
-    shell.until('Stopped')
+    shell.app_begins('HAS-IT')
+    shell.stop_app()
     prompt_works(shell)
     shell.type('fg\n')
-    proc.wait_until(lambda: 'walback shut down' in box.log.read_text(), 20, box.log.read_text)
+    proc.wait_until(lambda: 'walback shut down' in box.log.read_text(), 20,
+                    lambda: shell.read(0) and box.log.read_text() + shell.seen)
 
 
 def test_a_shell_without_job_control_is_none_to_stop_for(box):
     t = Terminal(['sh', '-c', f'{box.run} 2>>{box.log}; echo STATUS-$?'], box.env)
     try:
-        t.until('APP-BEGINS HAS-IT\r\n')
+        t.app_begins('HAS-IT')
         t.type('\x1a')
         time.sleep(0.5)
         t.type('quit\n')
