@@ -214,9 +214,12 @@ static int next_buffer(struct s3_upload *u, struct err *e)
 
 	if (wait_parts(u, most, e) < 0)
 		return -1;
+	/* Others may become done meanwhile. */
+	pthread_mutex_lock(&u->lock);
 	for (unsigned i = 0; i < u->nparts && !u->filling; i++)
 		if (u->part[i].state == PART_FREE)
 			u->filling = &u->part[i];
+	pthread_mutex_unlock(&u->lock);
 	assert(u->filling); /* one more buffer than parts in flight */
 	u->filling->state = PART_FILLING;
 	if (u->filling->data.max != size) {

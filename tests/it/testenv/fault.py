@@ -46,7 +46,9 @@ class Fault:
 
     def env(self):
         e = {'LD_PRELOAD': library(), 'FAULT_CALL': self.call, 'FAULT_NTH': self.nth, 'FAULT_ERRNO': self.how,
-             'FAULT_TIMES': self.times, 'FAULT_STATE': self.state}
+             'FAULT_TIMES': self.times, 'FAULT_STATE': self.state,
+             # Of a sanitized program: its runtime need not come before ours.
+             'ASAN_OPTIONS': 'verify_asan_link_order=0'}
         if self.path:
             e['FAULT_PATH'] = self.path
         if self.flag:
