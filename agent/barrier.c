@@ -23,6 +23,7 @@
 #define STASH_BYTES (8U << 20) /* then it is delivered, whatever the hurry */
 #define POLL_US 500
 #define REOPEN_US 2000
+#define STUCK_PAUSE 50 /* so many times as long as the lock was held in vain */
 
 void stash_free(struct stash *s)
 {
@@ -117,9 +118,9 @@ static int checkpoint_in_turn(struct capture *c, struct err *e)
 
 	for (;;) {
 		struct err busy = ERR_INIT;
-		uint32_t log, done;
+		uint32_t log;
 
-		if (sq_checkpoint(c->sq, &log, &done, &busy) == 0)
+		if (sq_checkpoint(c->sq, &log, &c->in_file, &busy) == 0)
 			return 0;
 		if (busy.code != ERR_AGAIN || clock_mono_us() >= until_us) {
 			*e = busy;
@@ -135,6 +136,7 @@ static int prepare(struct capture *c, struct err *e)
 	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, false, e) < 0)
 		return -1;
 	/* Where a reset is possible all of it is in the file, and nothing may be done without the write lock. */
+	c->in_file = follow_frames(c->follow);
 	if (!c->may_reset && soften(c, checkpoint_in_turn(c, e), e) < 0)
 		return -1;
 	c->eased = true;
@@ -187,6 +189,19 @@ static int shorten_tail(struct capture *c, struct err *e)
 	return fits < 0 ? -1 : stash_tail(c, &tail, e) < 0 ? -1 : 0;
 }
 
+/* The reader that held the last attempt back is still there: its mark is below the WAL's end of then. */
+static bool still_stuck(const struct capture *c)
+{
+	return c->in_file < c->stuck_at;
+}
+
+/* Held for a reader that does not end, the lock would only make the app wait.  Now and then all the
+ * same: with all marks taken, short readers hand an old one on. */
+static bool not_worth_it(const struct capture *c)
+{
+	return still_stuck(c) && clock_mono_us() < c->stuck_until_us;
+}
+
 /* The write lock, with at most a short tail left to copy; the tail is in the stash. */
 static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *e)
 {
@@ -195,6 +210,7 @@ static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *
 	for (int round = 0;; round++) {
 		struct wal_index ix;
 
+		*held_since_us = 0;
 		if (capture_take_lock(c, held_since_us, &ix, e) < 0)
 			return -1;
 		uint64_t tail = capture_tail(c, &ix);
@@ -215,11 +231,13 @@ static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *
 	}
 }
 
-/* The app's WAL is growing because we cannot finish: hold the lock longer. */
+/* The app's WAL is growing because readers follow one another: hold the lock longer. */
 static int64_t hold_limit_us(const struct capture *c)
 {
 	int64_t ms = c->opt.max_hold_ms;
 
+	if (!c->stuck_at || still_stuck(c))
+		return ms * 1000;
 	for (uint64_t n = (uint64_t)c->opt.checkpoint_pages * 8;
 	     n < follow_frames(c->follow) && ms < CAPTURE_HOLD_CEILING_MS; n *= 2)
 		ms *= 2;
@@ -275,12 +293,17 @@ static int under_lock(struct capture *c, int64_t *held_since_us, bool *complete,
 	if (shorten_tail(c, e) < 0 || lock_and_copy(c, held_since_us, e) < 0 ||
 	    switch_reader(c, true, e) < 0)
 		return -1;
-	int64_t until = clock_mono_us() + hold_limit_us(c);
+	int64_t limit = hold_limit_us(c);
+	int64_t until = clock_mono_us() + limit;
 
 	if (checkpoint_all(c, until, complete, e) < 0)
 		return -1;
-	if (!*complete)
+	if (!*complete) {
+		c->stuck_at = follow_frames(c->follow);
+		c->stuck_until_us = clock_mono_us() + limit * STUCK_PAUSE;
 		return sq_mark_holder(c->sq, 0, &c->stats.holder, e) < 0 ? -1 : 0;
+	}
+	c->stuck_at = 0;
 	if (capture_index(c, &c->rest_index, e) < 0 || switch_reader(c, true, e) < 0)
 		return -1;
 	/* From here on the reader is at mark 0, whatever others hold. */
@@ -292,6 +315,7 @@ static int under_lock(struct capture *c, int64_t *held_since_us, bool *complete,
 static void record(struct capture *c, int64_t held_since_us, bool complete)
 {
 	if (held_since_us) {
+		c->stats.holds++;
 		c->stats.hold_us_last = clock_mono_us() - held_since_us;
 		if (c->stats.hold_us_last > c->stats.hold_us_max)
 			c->stats.hold_us_max = c->stats.hold_us_last;
@@ -317,7 +341,9 @@ static int barrier(struct capture *c, bool patient, struct err *e)
 	int rc = prepare(c, &why);
 
 	later = rc == 0 && fast && may_wait(c);
-	if (rc == 0 && !later)
+	if (rc == 0 && !later && not_worth_it(c))
+		rc = sq_mark_holder(c->sq, &c->stats.holder, &why) < 0 ? -1 : 0;
+	else if (rc == 0 && !later)
 		rc = under_lock(c, &held_since, &complete, &why);
 	sq_write_unlock(c->sq);
 	if (later)

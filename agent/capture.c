@@ -113,8 +113,11 @@ int capture_follow(struct capture *c, const struct wal_index *ix, follow_page_fn
 		return 0;
 	/* After the look at the wal-index: no commit gets a time before it happened. */
 	c->now_ms = clock_wall_ms();
-	if (follow_read(c->follow, ix, c->may_reset, fn, c, e) < 0)
+	/* Before the capture has settled nothing counts that a reset could lose. */
+	if (follow_read(c->follow, ix, c->may_reset || !c->settled, fn, c, e) < 0)
 		return -1;
+	if (reset)
+		c->stuck_at = 0;
 	/* A reset that brought no frame leaves everything as it was at rest. */
 	if (!reset || ix->mx_frame)
 		c->may_reset = c->rested = false;
@@ -243,6 +246,7 @@ static int settle_barrier(struct capture *c, struct err *e)
 		return -1;
 	follow_attach(c->follow, &ix);
 	capture_expect_reset(c, &ix);
+	c->stuck_at = c->stuck_at <= ix.mx_frame ? c->stuck_at : 0;
 	int done = capture_barrier(c, e);
 
 	if (done < 0)

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -23,7 +24,6 @@
 
 #define ABSENT_POLL_MS 250
 #define OPEN_RETRY_MS 1000
-#define SETTLE_RETRY_MS 50
 #define SETTLE_SILENT_MS 2000 /* what ends by itself is not worth a word */
 #define HOT_POLL_MS 3	      /* while frames flow: a memory read */
 #define QUIET_MS 1000	      /* without frames: a barrier, then rest */
@@ -33,6 +33,11 @@
 #define TOUCHED_FOR_MS 60000
 #define BARRIER_BACKOFF_FIRST_MS 10
 #define BARRIER_BACKOFF_CEILING_MS 1000
+#define HELD_BACK_SAID_MS 10000 /* a barrier that does not complete for so long is told */
+/* A capture that is lost again within a minute: each begins a generation with its snapshot. */
+#define LOST_AGAIN_MS 60000
+#define LOST_BACKOFF_FIRST_MS 500
+#define LOST_BACKOFF_CEILING_MS 30000
 
 enum phase { ABSENT, OPENING, SETTLING, RUNNING };
 
@@ -53,6 +58,8 @@ struct database {
 	struct capture *cap;
 	int64_t last_news_ms, last_moved_check_ms, barrier_not_before_ms,
 		barrier_backoff_ms;
+	int64_t held_back_since_ms; /* no barrier completes; 0: they do */
+	int64_t open_not_before_ms, lost_ms, lost_backoff_ms;
 	int64_t opened_ms, last_commit_ms, now_ms,
 		touched_ms; /* touched_ms: 0 once a commit was found */
 	struct log_trouble open_trouble, barrier_trouble;
@@ -171,6 +178,8 @@ static int64_t opening(struct database *d)
 		d->phase = ABSENT;
 		return d->now_ms;
 	}
+	if (d->now_ms < d->open_not_before_ms)
+		return d->open_not_before_ms;
 	if (take_lock(d, &e) == 0)
 		d->cap = capture_open(d->cfg->path, &o, &sink, &e);
 	if (!d->cap) {
@@ -187,9 +196,24 @@ static int64_t opening(struct database *d)
 	return d->now_ms;
 }
 
+static int64_t doubled(int64_t ms, int64_t first, int64_t ceiling)
+{
+	if (!ms)
+		return first;
+	return ms < ceiling / 2 ? ms * 2 : ceiling;
+}
+
 static void lost(struct database *d, const struct err *e)
 {
-	log_warn("capture begins anew", LOGS("db", d->cfg->path), LOGE(e));
+	bool again = d->lost_ms && d->now_ms - d->lost_ms < LOST_AGAIN_MS;
+
+	d->lost_backoff_ms = again ? doubled(d->lost_backoff_ms, LOST_BACKOFF_FIRST_MS,
+					     LOST_BACKOFF_CEILING_MS)
+				   : 0;
+	d->lost_ms = d->now_ms;
+	d->open_not_before_ms = d->now_ms + d->lost_backoff_ms;
+	log_warn("capture begins anew", LOGS("db", d->cfg->path), LOGE(e),
+		 LOGI("in_ms", d->lost_backoff_ms));
 	for (size_t i = 0; i < d->nreplicas; i++)
 		replica_lost(d->replicas[i]);
 	capture_close(d->cap);
@@ -210,8 +234,12 @@ static int64_t settling(struct database *d)
 			log_trouble(&d->barrier_trouble, LOG_WARN,
 				    "nothing is replicated yet", d->cfg->path, &e);
 		atomic_store(&d->ready, true); /* its reader is held */
-		return d->now_ms + SETTLE_RETRY_MS;
+		d->barrier_backoff_ms = doubled(d->barrier_backoff_ms,
+						BARRIER_BACKOFF_FIRST_MS,
+						BARRIER_BACKOFF_CEILING_MS);
+		return clock_mono_ms() + d->barrier_backoff_ms;
 	}
+	d->barrier_backoff_ms = 0;
 	log_trouble_over(&d->barrier_trouble, "replication begins", d->cfg->path);
 	atomic_store(&d->ready, true);
 	if (!capture_settled(d->cap))
@@ -234,6 +262,34 @@ static bool wants_barrier(struct database *d)
 	return false;
 }
 
+/* The app's WAL grows until its reader ends: who reads the log at night must know which. */
+static void tell_held_back(struct database *d, const struct capture_stats *st,
+			   bool complete)
+{
+	struct err e = ERR_INIT;
+	char who[32] = "unknown";
+
+	if (complete) {
+		d->held_back_since_ms = 0;
+		log_trouble_over(&d->barrier_trouble, "checkpointed", d->cfg->path);
+		return;
+	}
+	if (!d->held_back_since_ms)
+		d->held_back_since_ms = d->now_ms;
+	if (d->now_ms - d->held_back_since_ms < HELD_BACK_SAID_MS)
+		return;
+	if (st->holder)
+		snprintf(who, sizeof(who), "%d", (int)st->holder);
+	err_set(&e, ERR_AGAIN,
+		"%s: the WAL holds %u frames that cannot be put into the database: a "
+		"transaction stays open (process %s)",
+		d->cfg->path, st->wal_frames, who);
+	err_hint(&e, "end that transaction or its process; until then the -wal grows, and "
+		     "nothing is lost");
+	log_trouble(&d->barrier_trouble, LOG_WARN, "checkpoints are held back",
+		    d->cfg->path, &e);
+}
+
 static int barrier(struct database *d, struct err *e)
 {
 	bool quiet = d->now_ms - d->last_news_ms >= QUIET_MS;
@@ -254,13 +310,11 @@ static int barrier(struct database *d, struct err *e)
 		  LOGB("complete", rc == CAPTURE_RESTS), LOGI("wait_us", st->wait_us_last),
 		  LOGI("hold_us", st->hold_us_last), LOGU("wal_frames", st->wal_frames),
 		  LOGI("holder", st->holder));
-	int64_t b = d->barrier_backoff_ms ? d->barrier_backoff_ms * 2
-					  : BARRIER_BACKOFF_FIRST_MS;
-
+	tell_held_back(d, st, rc != CAPTURE_HELD_BACK);
 	d->barrier_backoff_ms = rc ? 0
-				: b < BARRIER_BACKOFF_CEILING_MS
-					? b
-					: BARRIER_BACKOFF_CEILING_MS;
+				   : doubled(d->barrier_backoff_ms,
+					     BARRIER_BACKOFF_FIRST_MS,
+					     BARRIER_BACKOFF_CEILING_MS);
 	d->barrier_not_before_ms = clock_mono_ms() + d->barrier_backoff_ms;
 	return 0;
 }

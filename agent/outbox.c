@@ -15,6 +15,7 @@ struct outbox {
 	size_t count, memory, memory_limit;
 	uint64_t spooled, spool_limit;
 	char *dir;
+	bool disowned;
 };
 
 struct outbox *outbox_new(const char *spool_dir, size_t memory_limit, uint64_t spool_limit)
@@ -107,6 +108,13 @@ struct outbox_item *outbox_peek(struct outbox *o, struct err *e)
 	return it;
 }
 
+void outbox_disown(struct outbox *o)
+{
+	pthread_mutex_lock(&o->mu);
+	o->disowned = true;
+	pthread_mutex_unlock(&o->mu);
+}
+
 void outbox_pop(struct outbox *o)
 {
 	struct err ignored =
@@ -123,8 +131,10 @@ void outbox_pop(struct outbox *o)
 		o->spooled -= it->size;
 	else
 		o->memory -= it->size;
+	bool unlinks = it->spooled && !o->disowned;
+
 	pthread_mutex_unlock(&o->mu);
-	if (it->spooled) {
+	if (unlinks) {
 		AUTO_FREE char *path = spool_path(o, it);
 
 		(void)!file_unlink(path, &ignored);

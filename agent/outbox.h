@@ -46,6 +46,8 @@ MUST_CHECK int outbox_put(struct outbox *o, struct outbox_item *item, struct err
 struct outbox_item *outbox_peek(struct outbox *o, struct err *e);
 /* The oldest one is acknowledged: forget it. */
 void outbox_pop(struct outbox *o);
+/* Its spool folder is another outbox's from now on: files that go there by the same names are not its own. */
+void outbox_disown(struct outbox *o);
 /* Drop everything (a new generation begins); not while an item is in use. */
 void outbox_clear(struct outbox *o);
 

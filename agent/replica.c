@@ -14,6 +14,17 @@
 #define GATHER_MS 3 /* a burst of commits travels together */
 #define SNAPSHOT_WAL_FLOOR (64ULL << 20)
 
+/* Waits must not depend on a wall clock that is set back. */
+static void init_cond(pthread_cond_t *c)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 struct replica *replica_new(const struct replica_env *env, const struct db_config *db,
 			    const struct replica_config *rc, void (*wake_local)(void *arg),
 			    void *arg, struct err *e)
@@ -23,7 +34,7 @@ struct replica *replica_new(const struct replica_env *env, const struct db_confi
 	AUTO_FREE char *state_path = NULL;
 
 	pthread_mutex_init(&r->mu, NULL);
-	pthread_cond_init(&r->cv, NULL);
+	init_cond(&r->cv);
 	r->env = env;
 	r->db = db;
 	r->rc = rc;
@@ -178,6 +189,25 @@ void replica_page(struct replica *r, uint32_t pgno, uint32_t commit, const uint8
 		job_wake(r->upload_job); /* a part of a large transaction */
 }
 
+static void snapshot_if_due(struct replica *r, int64_t mono_ms)
+{
+	uint64_t wal = framer_bytes(r->framer) - r->last_snapshot_bytes;
+	bool due;
+
+	pthread_mutex_lock(&r->mu);
+	uint64_t db = (uint64_t)r->answer.pages * r->facts.page_size;
+
+	due = r->phase == REPLICA_RUNNING && !r->snapshot_due && wal > 0 &&
+	      (wal > (db > SNAPSHOT_WAL_FLOOR ? db : SNAPSHOT_WAL_FLOOR) ||
+	       (r->rc->snapshot_interval_ms > 0 &&
+		mono_ms - r->last_snapshot_ms >= r->rc->snapshot_interval_ms));
+	if (due)
+		r->snapshot_due = true;
+	pthread_mutex_unlock(&r->mu);
+	if (due)
+		job_wake(r->start_job);
+}
+
 void replica_commit(struct replica *r, int64_t time_ms, uint64_t db_sum, uint32_t pages,
 		    int64_t mono_ms)
 {
@@ -201,6 +231,7 @@ void replica_commit(struct replica *r, int64_t time_ms, uint64_t db_sum, uint32_
 		r->unframed = 0;
 		pthread_mutex_unlock(&r->mu);
 		job_wake(r->upload_job);
+		snapshot_if_due(r, mono_ms);
 	}
 }
 
@@ -213,25 +244,6 @@ static int cut(struct replica *r, struct err *e)
 	pthread_mutex_unlock(&r->mu);
 	job_wake(r->upload_job);
 	return 0;
-}
-
-static void snapshot_if_due(struct replica *r, int64_t mono_ms)
-{
-	uint64_t wal = framer_bytes(r->framer) - r->last_snapshot_bytes;
-	bool due;
-
-	pthread_mutex_lock(&r->mu);
-	uint64_t db = (uint64_t)r->answer.pages * r->facts.page_size;
-
-	due = r->phase == REPLICA_RUNNING && !r->snapshot_due && wal > 0 &&
-	      (wal > (db > SNAPSHOT_WAL_FLOOR ? db : SNAPSHOT_WAL_FLOOR) ||
-	       (r->rc->snapshot_interval_ms > 0 &&
-		mono_ms - r->last_snapshot_ms >= r->rc->snapshot_interval_ms));
-	if (due)
-		r->snapshot_due = true;
-	pthread_mutex_unlock(&r->mu);
-	if (due)
-		job_wake(r->start_job);
 }
 
 int64_t replica_cut_due(struct replica *r, int64_t mono_ms, bool force)
@@ -267,15 +279,13 @@ static void new_outbox(struct replica *r)
 {
 	struct err e = ERR_INIT;
 	AUTO_FREE char *spool = file_join(r->dir, "spool");
-
-	/* What lies there belongs to a generation that is over. */
-	if (file_remove_tree(spool, &e) < 0)
-		log_warn("old spool left in place", LOGS("db", r->db->path), LOGE(&e));
 	struct outbox *o = outbox_new(spool, OUTBOX_MEMORY, r->db->spool_limit_bytes);
 
 	pthread_mutex_lock(&r->mu);
 	struct outbox *old = r->out;
 
+	if (old)
+		outbox_disown(old);
 	/* Together: what is acknowledged from here on is of the new generation. */
 	r->out = o;
 	r->acked = r->durable = (struct wal_pos){ 0, 0 };
@@ -287,6 +297,9 @@ static void new_outbox(struct replica *r)
 	}
 	pthread_mutex_unlock(&r->mu);
 	outbox_destroy(old);
+	/* What lies there belongs to a generation that is over. */
+	if (file_remove_tree(spool, &e) < 0)
+		log_warn("old spool left in place", LOGS("db", r->db->path), LOGE(&e));
 }
 
 static void begin_framing(struct replica *r, struct capture *c)
@@ -306,25 +319,10 @@ static void begin_framing(struct replica *r, struct capture *c)
 	r->framer = framer_new(&s, r->out);
 }
 
-static int answer_request(struct replica *r, struct capture *c, enum replica_request q,
-			  struct replica_answer *a, struct err *e)
+/* What the snapshot is read from.  A failure costs the snapshot, not the generation: segments go on. */
+static int open_source(struct replica *r, struct capture *c, struct replica_answer *a,
+		       struct err *e)
 {
-	if (q == REQUEST_BEGIN)
-		begin_framing(r, c);
-	else if (!r->framer)
-		return err_set(e, ERR_CANCELED, "the generation was given up");
-	else if (q == REQUEST_NEXT_INDEX ? framer_next_index(r->framer, e) < 0
-					 : cut(r, e) < 0)
-		return -1;
-	a->pos = framer_pos(r->framer);
-	a->sent = framer_sent(r->framer);
-	a->db_sum = capture_db_sum(c);
-	a->pages = capture_pages(c);
-	a->time_ms = framer_time_ms(r->framer);
-	if (q == REQUEST_CUT)
-		return 0;
-	job_wake(r->upload_job);
-	r->last_snapshot_bytes = framer_bytes(r->framer);
 	struct sq_file *f = capture_file(c, e);
 
 	if (!f)
@@ -337,6 +335,35 @@ static int answer_request(struct replica *r, struct capture *c, enum replica_req
 
 	sq_file_close(f);
 	return rc;
+}
+
+static void answer_request(struct replica *r, struct capture *c, enum replica_request q,
+			   struct replica_answer *a, struct err *e)
+{
+	if (q == REQUEST_BEGIN) {
+		begin_framing(r, c);
+	} else if (!r->framer) {
+		err_set(e, ERR_CANCELED, "the generation was given up");
+		return;
+	} else if (q == REQUEST_NEXT_INDEX ? framer_next_index(r->framer, e) < 0
+					   : cut(r, e) < 0) {
+		give_up(r, e);
+		return;
+	}
+	a->pos = framer_pos(r->framer);
+	a->sent = framer_sent(r->framer);
+	a->db_sum = capture_db_sum(c);
+	a->pages = capture_pages(c);
+	a->time_ms = framer_time_ms(r->framer);
+	if (q == REQUEST_CUT)
+		return;
+	job_wake(r->upload_job);
+	r->last_snapshot_bytes = framer_bytes(r->framer);
+	/* A generation without its first snapshot is none. */
+	if (open_source(r, c, a, e) < 0 && q == REQUEST_BEGIN) {
+		framer_destroy(r->framer);
+		r->framer = NULL;
+	}
 }
 
 void replica_serve(struct replica *r, struct capture *c, bool at_rest)
@@ -352,8 +379,7 @@ void replica_serve(struct replica *r, struct capture *c, bool at_rest)
 	pthread_mutex_unlock(&r->mu);
 	if (q == REQUEST_NONE || (q != REQUEST_CUT && !at_rest))
 		return;
-	if (answer_request(r, c, q, &a, &a.err) < 0 && r->framer)
-		give_up(r, &a.err);
+	answer_request(r, c, q, &a, &a.err); /* a failure is an answer */
 	pthread_mutex_lock(&r->mu);
 	bool wanted = r->request == q && r->asked == asked;
 

@@ -16,6 +16,7 @@
 #define NO_PROGRESS_MS 120000
 #define CONTACT_FIRST_MS 5000
 #define CONTACT_MAX_MS 30000
+#define ANSWER_MS 60000 /* a barrier may be held back for long: others want the worker too */
 
 /* With mu held. */
 static int over(const struct replica *r, unsigned epoch, struct err *e)
@@ -44,16 +45,17 @@ int replica_check(struct replica *r, unsigned epoch, struct err *e)
 static void wait_slice(struct replica *r)
 {
 	struct timespec t;
-	int64_t until = clock_wall_ns() + WAIT_SLICE_MS * 1000000LL;
+	int64_t until = clock_mono_ms() + WAIT_SLICE_MS;
 
-	t.tv_sec = until / 1000000000;
-	t.tv_nsec = until % 1000000000;
+	t.tv_sec = until / 1000;
+	t.tv_nsec = until % 1000 * 1000000;
 	pthread_cond_timedwait(&r->cv, &r->mu, &t);
 }
 
 int replica_ask(struct replica *r, unsigned epoch, enum replica_request q,
 		struct replica_answer *a, struct err *e)
 {
+	int64_t deadline = clock_mono_ms() + ANSWER_MS;
 	int rc = 0;
 
 	pthread_mutex_lock(&r->mu);
@@ -65,8 +67,16 @@ int replica_ask(struct replica *r, unsigned epoch, enum replica_request q,
 	pthread_mutex_unlock(&r->mu);
 	r->wake_local(r->wake_arg);
 	pthread_mutex_lock(&r->mu);
-	while (!r->answered && (rc = over(r, epoch, e)) == 0)
+	while (!r->answered && (rc = over(r, epoch, e)) == 0) {
+		if (clock_mono_ms() >= deadline) {
+			rc = err_set(e, ERR_AGAIN,
+				     "%s: no checkpoint was complete for %d s: a "
+				     "transaction stays open",
+				     r->db->path, ANSWER_MS / 1000);
+			break;
+		}
 		wait_slice(r);
+	}
 	if (rc < 0)
 		r->request = REQUEST_NONE;
 	else
@@ -213,7 +223,7 @@ static void remember(struct replica *r)
 
 	pthread_mutex_lock(&r->mu);
 	memcpy(s.generation, r->plan.record.generation, sizeof(s.generation));
-	s.acked = r->acked;
+	s.acked = s.pending = r->acked;
 	s.db_sum = r->answer.db_sum;
 	s.time_ms = r->answer.time_ms;
 	replica_put_state(r, &s, true);
@@ -281,12 +291,13 @@ static void done(struct replica *r, unsigned epoch, bool began)
 	replica_set_gate(r, GATE_OPEN);
 }
 
-static void failed(struct replica *r, const struct err *e)
+static void failed(struct replica *r, bool begin, const struct err *e)
 {
 	if (r->dead) /* env->fatal has it */
 		return;
 	if (e->code != ERR_CANCELED)
-		log_trouble(&r->start_trouble, LOG_ERROR, "cannot begin to replicate",
+		log_trouble(&r->start_trouble, LOG_ERROR,
+			    begin ? "cannot begin to replicate" : "no new snapshot yet",
 			    r->db->path, e);
 	r->backoff_ms = r->backoff_ms ? r->backoff_ms * 2 : BACKOFF_FIRST_MS;
 	if (r->backoff_ms > BACKOFF_CEILING_MS)
@@ -319,7 +330,7 @@ static void run(struct replica *r, unsigned epoch, bool begin)
 		return;
 	}
 	if ((begin ? new_generation(r, epoch, &e) : another_snapshot(r, epoch, &e)) < 0)
-		failed(r, &e);
+		failed(r, begin, &e);
 	else
 		done(r, epoch, begin);
 	leave_place(r);

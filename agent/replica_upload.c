@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #define RETRY_MS 1000
+#define RETRY_CEILING_MS 15000
+/* In a bucket; in a folder each time, since a look costs nothing there. */
+#define PRESENCE_MS 60000
 #define RETRY_DENIED_MS 15000
 
 static int sync_wal(const char *path, struct err *e)
@@ -52,7 +55,7 @@ static int read_back(struct replica *r, const struct outbox_item *it, struct err
 {
 	CLEANUP(buf_free) struct buf b = BUF(it->size + 1);
 
-	if (r->store->ops->get(r->store, it->key, 0, UINT64_MAX, &b, NULL, e) < 0)
+	if (r->store->ops->get(r->store, it->key, 0, it->size + 1, &b, NULL, e) < 0)
 		return -1;
 	if (b.len == it->size && !memcmp(b.p, it->bytes.p, b.len))
 		return 0;
@@ -62,10 +65,58 @@ static int read_back(struct replica *r, const struct outbox_item *it, struct err
 	return err_slug(e, "writer_superseded");
 }
 
-static int put_item(struct replica *r, const struct outbox_item *it, struct err *e)
+/* A segment is worth nothing where its snapshot has gone: somebody has emptied the folder or the
+ * bucket, which takes the new segment without a word. */
+static int check_presence(struct replica *r, const struct outbox_item *it, struct err *e)
+{
+	struct fact f = layout_parse(it->key);
+	struct store_object meta = { 0 };
+	struct err why = ERR_INIT;
+	char key[LAYOUT_KEY_MAX];
+	int64_t now = clock_mono_ms();
+
+	if (r->rc->type != REPLICA_FILE && r->seen_ms && now - r->seen_ms < PRESENCE_MS)
+		return 0;
+	f.kind = LAYOUT_LINEAGE;
+	layout_format(&f, key);
+	if (r->store->ops->head(r->store, key, &meta, &why) == 0) {
+		r->seen_ms = now;
+		return 0;
+	}
+	*e = why;
+	if (why.code != ERR_NOT_FOUND)
+		return -1;
+	err_set(e, ERR_NOT_FOUND, "%s: %s has gone", r->store->url, key);
+	err_hint(e, "nothing but walback's retention should delete there; if it was not "
+		    "you, look at the bucket's lifecycle rules");
+	return err_slug(e, "replica_emptied");
+}
+
+/* Before the request goes out, so that a start knows what of the store is ours (agent/lineage.c). */
+static int announce_item(struct replica *r, const struct outbox *o,
+			 const struct outbox_item *it, struct err *e)
+{
+	struct state s = { 0 };
+	bool wrote = false;
+	int rc = 0;
+
+	pthread_mutex_lock(&r->mu);
+	if (o == r->out && r->phase == REPLICA_RUNNING && state_get(r->state, &s)) {
+		s.pending = it->end;
+		rc = state_put(r->state, &s, false, e);
+		wrote = true;
+	}
+	pthread_mutex_unlock(&r->mu);
+	return rc < 0 ? -1 : wrote ? state_sync(r->state, e) : 0;
+}
+
+static int put_item(struct replica *r, const struct outbox *box,
+		    const struct outbox_item *it, struct err *e)
 {
 	struct store_put o = { .if_absent = true };
 
+	if (check_presence(r, it, e) < 0 || announce_item(r, box, it, e) < 0)
+		return -1;
 	if (r->store->ops->put(r->store, it->key, it->bytes.p, it->bytes.len, &o, e) == 0)
 		return 0;
 	if (e->code != ERR_EXISTS)
@@ -81,6 +132,7 @@ static int put_item(struct replica *r, const struct outbox_item *it, struct err 
 static void acknowledge(struct replica *r, struct outbox *o, const struct outbox_item *it)
 {
 	struct state s = { .acked = it->end,
+			   .pending = it->end,
 			   .db_sum = it->db_sum,
 			   .session = r->session,
 			   .time_ms = it->time_ms };
@@ -105,46 +157,75 @@ static void acknowledge(struct replica *r, struct outbox *o, const struct outbox
 	outbox_pop(o);
 }
 
-/* Never again into that generation. */
-static void abandon(struct replica *r, const char *why, const struct err *e)
+/* Never again into that generation.  Of one that is over already it is no news. */
+static void abandon(struct replica *r, const struct outbox *o, const char *why,
+		    const struct err *e)
 {
-	log_error(why, LOGS("db", r->db->path), LOGS("replica", r->rc->name), LOGE(e));
 	pthread_mutex_lock(&r->mu);
-	r->failed = true;
-	r->phase = REPLICA_STARTING;
-	r->gate = GATE_CLOSED;
-	pthread_cond_broadcast(&r->cv);
+	bool current = o == r->out && r->have_facts;
+
+	if (current) {
+		r->failed = true;
+		r->phase = REPLICA_STARTING;
+		r->gate = GATE_CLOSED;
+		pthread_cond_broadcast(&r->cv);
+	}
 	pthread_mutex_unlock(&r->mu);
+	if (!current)
+		return;
+	log_error(why, LOGS("db", r->db->path), LOGS("replica", r->rc->name), LOGE(e));
 	job_wake(r->start_job);
+}
+
+static bool has_slug(const struct err *e, const char *slug)
+{
+	return e->slug && !strcmp(e->slug, slug);
+}
+
+/* A store that does not answer must not keep the pool's workers from those that do: the pause is at least
+ * as long as the try was. */
+static void try_later(struct replica *r, int64_t began_ms, const struct err *e)
+{
+	int64_t now = clock_mono_ms();
+	int64_t pause = e->code == ERR_DENIED ? RETRY_DENIED_MS : now - began_ms;
+
+	pause = pause < RETRY_MS	   ? RETRY_MS
+		: pause > RETRY_CEILING_MS ? RETRY_CEILING_MS
+					   : pause;
+	job_wake_at(r->upload_job, now + pause);
 }
 
 static bool upload_one(struct replica *r, struct outbox *o, struct wal_pos gate)
 {
 	struct err e = ERR_INIT;
+	int64_t began_ms = clock_mono_ms();
 	struct outbox_item *it = outbox_peek(o, &e);
 
 	if (!it && e.code == ERR_NONE)
 		return false;
 	if (it && wal_pos_cmp(it->end, gate) > 0)
 		return false;
-	if (it && make_durable(r, o, it, &e) == 0 && put_item(r, it, &e) == 0) {
+	if (it && make_durable(r, o, it, &e) == 0 && put_item(r, o, it, &e) == 0) {
 		log_trouble_over(&r->upload_trouble, "replica reached again", r->db->path);
 		acknowledge(r, o, it);
 		return true;
 	}
-	if (e.slug && !strcmp(e.slug, "writer_superseded")) {
-		abandon(r, "superseded by another writer", &e);
+	if (has_slug(&e, "writer_superseded")) {
+		abandon(r, o, "superseded by another writer", &e);
+		return false;
+	}
+	if (has_slug(&e, "replica_emptied")) {
+		abandon(r, o, "what was replicated has gone, a new generation follows", &e);
 		return false;
 	}
 	if (!it) {
-		abandon(r, "a spooled segment is lost, a new generation follows", &e);
+		abandon(r, o, "a spooled segment is lost, a new generation follows", &e);
 		return false;
 	}
 	if (e.code != ERR_CANCELED)
 		log_trouble(&r->upload_trouble, LOG_ERROR, "segment not uploaded",
 			    r->db->path, &e);
-	job_wake_at(r->upload_job,
-		    clock_mono_ms() + (e.code == ERR_DENIED ? RETRY_DENIED_MS : RETRY_MS));
+	try_later(r, began_ms, &e);
 	return false;
 }
 

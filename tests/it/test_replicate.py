@@ -167,6 +167,14 @@ def test_the_file_replaced_by_rename_is_noticed(walback, file_replica, db, tmp_p
             Path(str(db) + suffix).unlink(missing_ok=True)
         new.rename(db)
         proc.wait_until(lambda: agent.text().count('generation begun') >= 2, 20, agent.text)
+        assert ' in_ms=0' in agent.text()
+        # Again and again it is not done at once: each time costs a snapshot.
+        newer = sqlite.create(tmp_path / 'new' / 'app.db', seed=6, rows=200)
+        for suffix in ('-wal', '-shm'):
+            Path(str(db) + suffix).unlink(missing_ok=True)
+        newer.rename(db)
+        proc.wait_until(lambda: agent.text().count('generation begun') >= 3, 20, agent.text)
+        assert ' in_ms=500' in agent.text()
         assert agent.stop() == 0
     walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
 

@@ -316,6 +316,29 @@ static void a_checkpoint_of_the_app_is_waited_for(void **state)
 	end(t);
 }
 
+static void a_reader_that_does_not_end_does_not_make_the_app_wait(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+	sqlite3 *reader;
+
+	(void)state;
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	assert_int_equal(sqlite3_open(t->db, &reader), SQLITE_OK);
+	sql(reader, "BEGIN; SELECT count(*) FROM t");
+	uint64_t holds = capture_stats(t->c)->holds;
+
+	for (int i = 0; i < 5; i++) {
+		sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+		assert_int_equal(barrier(t), 0);
+		/* Once, to see whether it is a short one. */
+		assert_int_equal(capture_stats(t->c)->holds, holds + 1);
+	}
+	sql(reader, "COMMIT");
+	sqlite3_close(reader);
+	check_equal(t);
+	end(t);
+}
+
 static int ease(struct env *t)
 {
 	struct err e = ERR_INIT;
@@ -394,6 +417,49 @@ static void a_long_write_transaction_costs_no_generation(void **state)
 	}
 	check_equal(t);
 	assert_int_equal(t->m.commits, 8);
+	end(t);
+}
+
+/* An attempt puts the WAL into the file and meets the app's write lock, the next one's reader gets
+ * mark 0: now the app's next commit resets the WAL, although no barrier was ever complete. */
+static void a_reset_between_two_attempts_is_no_discontinuity(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+
+	(void)state;
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	sql(t->app, "BEGIN IMMEDIATE");
+	assert_int_equal(barrier(t), 0);
+	assert_int_equal(barrier(t), 0);
+	sql(t->app, "ROLLBACK");
+	sql(t->app, "UPDATE t SET x=randomblob(500) WHERE id=1");
+	copy(t);
+	assert_int_equal(capture_stats(t->c)->wal_frames, 1);
+	check_equal(t);
+	assert_int_equal(t->m.commits, 2);
+	end(t);
+}
+
+static void before_it_has_settled_a_reset_is_no_discontinuity(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+	struct capture_options o = { .checkpoint_pages = 100 };
+	struct capture_sink sink = { &t->m, on_page, on_commit };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	capture_close(t->c);
+	free(t->m.p);
+	t->m = (struct mirror){ 0 };
+	sql(t->app, "PRAGMA wal_checkpoint(TRUNCATE)");
+	t->c = capture_open(t->db, &o, &sink, &e);
+	assert_non_null(t->c);
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	copy(t);
+	settle(t);
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	check_equal(t);
+	assert_int_equal(t->m.commits, 1);
 	end(t);
 }
 
@@ -534,6 +600,9 @@ int main(void)
 		cmocka_unit_test(
 			an_app_that_writes_now_and_then_has_its_barrier_at_the_threshold),
 		cmocka_unit_test(a_long_write_transaction_costs_no_generation),
+		cmocka_unit_test(a_reader_that_does_not_end_does_not_make_the_app_wait),
+		cmocka_unit_test(a_reset_between_two_attempts_is_no_discontinuity),
+		cmocka_unit_test(before_it_has_settled_a_reset_is_no_discontinuity),
 		cmocka_unit_test(a_wal_reset_behind_our_back_is_a_discontinuity),
 		cmocka_unit_test(a_commit_frame_that_was_never_published_is_not_taken),
 		cmocka_unit_test(killed_writers_leave_no_phantom_commits),

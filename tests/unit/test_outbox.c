@@ -122,6 +122,25 @@ static void a_spool_file_that_has_gone_is_an_error(void **state)
 	outbox_destroy(o);
 }
 
+/* What is in flight when a new generation begins must not take that one's file of the same name along. */
+static void a_disowned_outbox_leaves_the_spool_alone(void **state)
+{
+	struct outbox *old = outbox_new(spool, 0, 10000);
+	struct outbox *o = outbox_new(spool, 0, 10000);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(put(old, 7, 300, &e), 0);
+	assert_non_null(outbox_peek(old, &e));
+	outbox_disown(old);
+	assert_int_equal(file_remove_tree(spool, &e), 0);
+	assert_int_equal(put(o, 7, 400, &e), 0);
+	outbox_pop(old);
+	take(o, 7, 400);
+	outbox_destroy(old);
+	outbox_destroy(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +151,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(over_the_limit_nothing_is_taken, begin,
 						end),
 		cmocka_unit_test_setup_teardown(a_spool_file_that_has_gone_is_an_error,
+						begin, end),
+		cmocka_unit_test_setup_teardown(a_disowned_outbox_leaves_the_spool_alone,
 						begin, end),
 	};
 
