@@ -304,7 +304,7 @@ void capture_idle(struct capture *c)
 	stash_free(&c->stash);
 }
 
-bool capture_moved(const struct capture *c)
+const char *capture_moved(const struct capture *c)
 {
 	return sq_moved(c->sq);
 }

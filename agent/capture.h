@@ -80,8 +80,8 @@ bool capture_at_rest(const struct capture *c);
 /* Free buffers. */
 void capture_idle(struct capture *c);
 
-/* Another file lies at the path. */
-bool capture_moved(const struct capture *c);
+/* Why it is not the database at the path any more (as sq_moved), or NULL. */
+const char *capture_moved(const struct capture *c);
 uint32_t capture_page_size(const struct capture *c);
 uint32_t capture_pages(const struct capture *c);
 uint64_t capture_db_sum(const struct capture *c);

@@ -319,10 +319,10 @@ static int barrier(struct database *d, struct err *e)
 	return 0;
 }
 
-static bool moved(struct database *d)
+static const char *moved(struct database *d)
 {
 	if (d->now_ms - d->last_moved_check_ms < MOVED_CHECK_MS)
-		return false;
+		return NULL;
 	d->last_moved_check_ms = d->now_ms;
 	return capture_moved(d->cap);
 }
@@ -374,9 +374,10 @@ static int64_t running(struct database *d)
 
 	if (atomic_exchange(&d->touched, false))
 		d->touched_ms = d->last_news_ms = d->now_ms;
-	if (moved(d))
-		err_set(&e, ERR_CORRUPT, "%s: another file has taken its place",
-			d->cfg->path);
+	const char *why = moved(d);
+
+	if (why)
+		err_set(&e, ERR_CORRUPT, "%s: %s", d->cfg->path, why);
 	if (e.code || capture_copy(d->cap, &commits, &e) < 0) {
 		if (e.code == ERR_AGAIN)
 			return d->now_ms + HOT_POLL_MS;

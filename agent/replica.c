@@ -412,6 +412,9 @@ void replica_status(struct replica *r, struct replica_status *out)
 
 void replica_kick(struct replica *r)
 {
+	pthread_mutex_lock(&r->mu);
+	r->kick_start = r->kick_upload = true;
+	pthread_mutex_unlock(&r->mu);
 	job_wake(r->start_job);
 	job_wake(r->upload_job);
 }

@@ -70,6 +70,8 @@ struct replica {
 		plan; /* start_job's; read by REQUEST_BEGIN, while start_job waits */
 	bool adopted; /* adopt_local has served; start_job's */
 	bool placed;  /* holds one of env->start_places; start_job's */
+	bool kick_start, kick_upload; /* with mu: the next try is due at once */
+	int64_t upload_not_before_ms; /* upload_job's */
 	int64_t seen_ms; /* clock_mono_ms: the record was found in the store; upload_job's */
 	int backoff_ms;
 	int64_t not_before_ms; /* clock_mono_ms: the next try after a failure */

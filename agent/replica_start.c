@@ -345,13 +345,15 @@ void replica_start_run(void *arg)
 	bool releasing = r->releasing;
 	bool begin = r->have_facts && r->phase == REPLICA_STARTING && !r->dead;
 	bool snapshot = r->phase == REPLICA_RUNNING && r->snapshot_due;
+	bool kicked = r->kick_start;
 
+	r->kick_start = false;
 	if (begin)
 		r->failed = false;
 	pthread_mutex_unlock(&r->mu);
 	if (releasing)
 		release(r);
-	if (clock_mono_ms() < r->not_before_ms) {
+	if (!kicked && clock_mono_ms() < r->not_before_ms) {
 		job_wake_at(r->start_job, r->not_before_ms);
 		return;
 	}

@@ -192,7 +192,22 @@ static void try_later(struct replica *r, int64_t began_ms, const struct err *e)
 	pause = pause < RETRY_MS	   ? RETRY_MS
 		: pause > RETRY_CEILING_MS ? RETRY_CEILING_MS
 					   : pause;
-	job_wake_at(r->upload_job, now + pause);
+	r->upload_not_before_ms = now + pause;
+	job_wake_at(r->upload_job, r->upload_not_before_ms);
+}
+
+/* Every new segment wakes this job: none of them may shorten the pause. */
+static bool too_early(struct replica *r)
+{
+	pthread_mutex_lock(&r->mu);
+	bool kicked = r->kick_upload;
+
+	r->kick_upload = false;
+	pthread_mutex_unlock(&r->mu);
+	if (kicked || clock_mono_ms() >= r->upload_not_before_ms)
+		return false;
+	job_wake_at(r->upload_job, r->upload_not_before_ms);
+	return true;
 }
 
 static bool upload_one(struct replica *r, struct outbox *o, struct wal_pos gate)
@@ -250,7 +265,7 @@ static void leave_place(struct replica *r, bool *placed)
 void replica_upload_run(void *arg)
 {
 	struct replica *r = arg;
-	bool placed, more = take_place(r, &placed);
+	bool placed = false, more = !too_early(r) && take_place(r, &placed);
 
 	while (more && !stop_is_set(r->env->stop)) {
 		pthread_mutex_lock(&r->mu);

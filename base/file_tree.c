@@ -40,7 +40,8 @@ static int open_temp(const char *path, mode_t mode, char **temp, struct err *e)
 			break;
 		free(STEAL(*temp));
 	}
-	err_errno(e, "create %s", *temp ? *temp : path);
+	/* Not the temporary name: it differs each time, and a log would not see that it is the same. */
+	err_errno(e, "create %s", path);
 	free(STEAL(*temp));
 	return -1;
 }

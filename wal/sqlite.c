@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Lock bytes of the wal-index (SQLite's wal.c, "WAL_READ_LOCK"): mark 0 is byte 123. */
@@ -21,12 +22,13 @@
 #define W_POLL_US 300
 
 struct sq {
-	char *path, *wal_path;
+	char *given, *path, *wal_path;
 	sqlite3 *reader[2], *w, *k;
 	bool reading[2], locked;
 	uint32_t page_size;
 	int shm_fd;
 	const volatile void *index;
+	struct stat shm; /* the -shm that is mapped; st_ino 0: not known */
 	int64_t w_deadline_us;
 };
 
@@ -184,6 +186,7 @@ struct sq *sq_open(const char *path, bool *switched, struct err *e)
 	s->shm_fd = -1;
 	if (switched)
 		*switched = false;
+	s->given = mem_str(path);
 	s->path = file_realpath(path, e);
 	if (!s->path || open_all(s, switched, e) < 0) {
 		sq_close(s);
@@ -209,6 +212,7 @@ void sq_close(struct sq *s)
 		close(s->shm_fd);
 	free(s->wal_path);
 	free(s->path);
+	free(s->given);
 	free(s);
 }
 
@@ -227,13 +231,40 @@ const char *sq_wal_path(const struct sq *s)
 	return s->wal_path;
 }
 
-bool sq_moved(struct sq *s)
+static bool same_file(const struct stat *a, const struct stat *b)
 {
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool stat_shm(const struct sq *s, struct stat *st)
+{
+	char *path = mem_fmt("%s-shm", s->path);
+	int rc = stat(path, st);
+
+	free(path);
+	return rc == 0;
+}
+
+const char *sq_moved(struct sq *s)
+{
+	struct stat given, real, shm;
 	int moved = 0;
 
-	return sqlite3_file_control(s->w, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
-		       SQLITE_OK &&
-	       moved;
+	if (sqlite3_file_control(s->w, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+		    SQLITE_OK &&
+	    moved)
+		return "another file has taken its place";
+	/* A symbolic link may point elsewhere by now. */
+	if (stat(s->given, &given) == 0 && stat(s->path, &real) == 0 &&
+	    !same_file(&given, &real))
+		return "another file has taken its place";
+	if (stat(s->path, &real) == 0 && real.st_size == 0)
+		return "it was truncated to nothing";
+	/* Merely deleted it serves all that have it open; a new one is another world. */
+	if (s->shm.st_ino && stat_shm(s, &shm) && !same_file(&s->shm, &shm))
+		return "its -shm was deleted and made anew while it was in use (commits "
+		       "may be lost by that; never delete it by hand)";
+	return NULL;
 }
 
 static sqlite3_file *file_of(sqlite3 *db)
@@ -272,6 +303,8 @@ const volatile void *sq_index(struct sq *s, struct err *e)
 		return NULL;
 	}
 	s->index = p;
+	if (!stat_shm(s, &s->shm))
+		s->shm.st_ino = 0;
 	return s->index;
 }
 

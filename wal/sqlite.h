@@ -38,8 +38,9 @@ uint32_t sq_page_size(const struct sq *s);
 const char *sq_path(const struct sq *s);     /* as realpath(3) gives it */
 const char *sq_wal_path(const struct sq *s); /* the -wal beside it */
 
-/* Another file lies at the path now (by inode). */
-bool sq_moved(struct sq *s);
+/* Why what is open here is not what an app that opens the path now would see: another file lies there (by inode), it is
+ * empty, or its -shm was deleted and made anew.  NULL: it is the same. */
+const char *sq_moved(struct sq *s);
 
 /* Region 0 of the wal-index, 32 KiB; changes under our eyes.  NULL with *e when it cannot be
  * mapped.  Valid until sq_close. */

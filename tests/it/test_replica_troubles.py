@@ -2,6 +2,7 @@
 """What goes wrong beside a running agent: nothing is lost, nothing is said to be safe that is not, the app
 does not wait, and the log names the cause."""
 import os
+import re
 import shutil
 import time
 
@@ -102,4 +103,27 @@ def test_large_transactions_alone_are_followed_by_snapshots(walback, file_replic
         proc.wait_until(lambda: agent.text().count('snapshot uploaded') >= 2, 20, agent.text)
         conn.close()
         assert agent.stop() == 0
+    walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+
+
+def test_a_store_that_fails_is_not_asked_more_often_by_new_commits(walback, file_replica, db, tmp_path):
+    with walback.replicate(db, file_replica, {'sync-interval': '20ms'}) as agent:
+        agent.wait_log('generation begun')
+        conn = sqlite.connect(db)
+        sqlite.add_rows(conn, 1)
+        wal = proc.wait_until(lambda: next(file_replica.folder.glob('generations/*/wal'), None), 20, agent.text)
+        wal.rename(tmp_path / 'wal')
+        wal.write_text('no folder')
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            sqlite.add_rows(conn, 1)
+            time.sleep(0.03)
+        wal.unlink()
+        (tmp_path / 'wal').rename(wal)
+        agent.wait_log('replica reached again')
+        failed = int(re.search(r'replica reached again.* count=(\d+)', agent.text()).group(1))
+        assert failed <= 6, agent.text()
+        assert agent.text().count('segment not uploaded') == 1, agent.text()
+        conn.close()
+        assert agent.stop() == 0, agent.text()
     walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
