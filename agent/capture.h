@@ -40,7 +40,7 @@ struct capture_options {
 
 struct capture_stats {
 	uint64_t barriers, barriers_failed, commits, frames;
-	uint64_t holds; /* barriers that took the write lock */
+	uint64_t holds;			   /* barriers that took the write lock */
 	int64_t hold_us_last, hold_us_max; /* the write lock */
 	int64_t wait_us_last;		   /* until we had it */
 	pid_t holder; /* of a read mark that outlived the last barrier; 0: none known */

@@ -42,8 +42,10 @@ struct capture {
 	bool rested; /* at mark 0 and nothing committed since */
 	bool overrun; /* the app was ahead when the last copy gave up: do not give it more start */
 	bool may_reset; /* a reset would lose nothing: mark 0 unbroken, no frame delivered since */
-	uint32_t in_file;     /* frames that the last PASSIVE before the lock left in the file */
-	uint32_t stuck_at;    /* frames of this WAL when a reader last held us back; 0: none did */
+	uint32_t
+		in_file; /* frames that the last PASSIVE before the lock left in the file */
+	uint32_t
+		stuck_at; /* frames of this WAL when a reader last held us back; 0: none did */
 	int64_t stuck_until_us; /* not before, while that reader is there */
 };
 

@@ -234,9 +234,9 @@ static int64_t settling(struct database *d)
 			log_trouble(&d->barrier_trouble, LOG_WARN,
 				    "nothing is replicated yet", d->cfg->path, &e);
 		atomic_store(&d->ready, true); /* its reader is held */
-		d->barrier_backoff_ms = doubled(d->barrier_backoff_ms,
-						BARRIER_BACKOFF_FIRST_MS,
-						BARRIER_BACKOFF_CEILING_MS);
+		d->barrier_backoff_ms =
+			doubled(d->barrier_backoff_ms, BARRIER_BACKOFF_FIRST_MS,
+				BARRIER_BACKOFF_CEILING_MS);
 		return clock_mono_ms() + d->barrier_backoff_ms;
 	}
 	d->barrier_backoff_ms = 0;

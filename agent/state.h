@@ -20,8 +20,9 @@ struct state {
 	char next
 		[17]; /* head is about to move there: after a crash it may name this one; "": none */
 	struct wal_pos acked; /* everything before it is in the store */
-	struct wal_pos pending; /* the end of what was sent last: beyond it nothing can be ours */
-	uint64_t db_sum;      /* of the database at acked */
+	struct wal_pos
+		pending; /* the end of what was sent last: beyond it nothing can be ours */
+	uint64_t db_sum; /* of the database at acked */
 	uint64_t session;
 	int64_t time_ms;
 };

@@ -486,6 +486,25 @@ static void a_wal_reset_behind_our_back_is_a_discontinuity(void **state)
 	end(t);
 }
 
+static void a_frame_that_sqlite_left_without_checksum_is_named(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+	const char zeros[16] = "";
+	struct err e = ERR_INIT;
+
+	(void)state;
+	sql(t->app, "INSERT INTO t(x) VALUES(randomblob(2000))");
+	FILE *f = fopen(capture_wal_path(t->c), "r+b");
+
+	fseek(f, WAL_HEADER_SIZE + 8, SEEK_SET);
+	assert_int_equal(fwrite(zeros, 1, sizeof(zeros), f), sizeof(zeros));
+	fclose(f);
+	assert_int_equal(capture_copy(t->c, NULL, &e), -1);
+	assert_string_equal(e.slug, "wal_discontinuity");
+	assert_non_null(strstr(e.msg, "SQLite has committed a frame without its checksum"));
+	end(t);
+}
+
 /* A commit frame with the right salts and checksum right after the last one: what a writer leaves that
  * was killed after writing its frames and before publishing them in the wal-index. */
 static void append_phantom_commit(struct env *t)
@@ -604,6 +623,7 @@ int main(void)
 		cmocka_unit_test(a_reset_between_two_attempts_is_no_discontinuity),
 		cmocka_unit_test(before_it_has_settled_a_reset_is_no_discontinuity),
 		cmocka_unit_test(a_wal_reset_behind_our_back_is_a_discontinuity),
+		cmocka_unit_test(a_frame_that_sqlite_left_without_checksum_is_named),
 		cmocka_unit_test(a_commit_frame_that_was_never_published_is_not_taken),
 		cmocka_unit_test(killed_writers_leave_no_phantom_commits),
 		cmocka_unit_test(
