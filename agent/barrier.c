@@ -342,7 +342,7 @@ static int barrier(struct capture *c, bool patient, struct err *e)
 
 	later = rc == 0 && fast && may_wait(c);
 	if (rc == 0 && !later && not_worth_it(c))
-		rc = sq_mark_holder(c->sq, &c->stats.holder, &why) < 0 ? -1 : 0;
+		rc = sq_mark_holder(c->sq, 0, &c->stats.holder, &why) < 0 ? -1 : 0;
 	else if (rc == 0 && !later)
 		rc = under_lock(c, &held_since, &complete, &why);
 	sq_write_unlock(c->sq);

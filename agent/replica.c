@@ -208,6 +208,15 @@ static void snapshot_if_due(struct replica *r, int64_t mono_ms)
 		job_wake(r->start_job);
 }
 
+/* Every delivered commit is in the outbox. */
+static void all_cut(struct replica *r)
+{
+	pthread_mutex_lock(&r->mu);
+	r->unframed = 0;
+	pthread_mutex_unlock(&r->mu);
+	job_wake(r->upload_job);
+}
+
 void replica_commit(struct replica *r, int64_t time_ms, uint64_t db_sum, uint32_t pages,
 		    int64_t mono_ms)
 {
@@ -227,10 +236,7 @@ void replica_commit(struct replica *r, int64_t time_ms, uint64_t db_sum, uint32_
 	else if (!framer_pending(r->framer)) {
 		/* It went out by itself: the end of a stored index. */
 		r->last_cut_ms = mono_ms;
-		pthread_mutex_lock(&r->mu);
-		r->unframed = 0;
-		pthread_mutex_unlock(&r->mu);
-		job_wake(r->upload_job);
+		all_cut(r);
 		snapshot_if_due(r, mono_ms);
 	}
 }
@@ -239,10 +245,7 @@ static int cut(struct replica *r, struct err *e)
 {
 	if (framer_cut(r->framer, e) < 0)
 		return -1;
-	pthread_mutex_lock(&r->mu);
-	r->unframed = 0;
-	pthread_mutex_unlock(&r->mu);
-	job_wake(r->upload_job);
+	all_cut(r);
 	return 0;
 }
 
@@ -357,7 +360,7 @@ static void answer_request(struct replica *r, struct capture *c, enum replica_re
 	a->time_ms = framer_time_ms(r->framer);
 	if (q == REQUEST_CUT)
 		return;
-	job_wake(r->upload_job);
+	all_cut(r);
 	r->last_snapshot_bytes = framer_bytes(r->framer);
 	/* A generation without its first snapshot is none. */
 	if (open_source(r, c, a, e) < 0 && q == REQUEST_BEGIN) {
