@@ -283,12 +283,13 @@ static void done(struct replica *r, unsigned epoch, bool began)
 			       sizeof(r->stats.generation));
 		}
 		r->snapshot_due = false;
+		r->gate = GATE_OPEN;
 	}
 	pthread_mutex_unlock(&r->mu);
 	r->backoff_ms = 0;
 	r->not_before_ms = 0;
 	log_trouble_over(&r->start_trouble, "replica reached again", r->db->path);
-	replica_set_gate(r, GATE_OPEN);
+	job_wake(r->upload_job);
 }
 
 static void failed(struct replica *r, bool begin, const struct err *e)

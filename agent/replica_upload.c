@@ -92,6 +92,16 @@ static int check_presence(struct replica *r, const struct outbox_item *it, struc
 	return err_slug(e, "replica_emptied");
 }
 
+/* Does the state speak of the generation that the item belongs to?  Before head names it, it goes on to name the
+ * one before; when the capture is over, the rest of its outbox may still go. */
+static bool state_names(const struct replica *r, const struct outbox_item *it,
+			struct state *s)
+{
+	struct fact f = layout_parse(it->key);
+
+	return state_get(r->state, s) && !strcmp(s->generation, f.generation);
+}
+
 /* Before the request goes out, so that a start knows what of the store is ours (agent/lineage.c). */
 static int announce_item(struct replica *r, const struct outbox *o,
 			 const struct outbox_item *it, struct err *e)
@@ -101,7 +111,7 @@ static int announce_item(struct replica *r, const struct outbox *o,
 	int rc = 0;
 
 	pthread_mutex_lock(&r->mu);
-	if (o == r->out && r->phase == REPLICA_RUNNING && state_get(r->state, &s)) {
+	if (o == r->out && state_names(r, it, &s)) {
 		s.pending = it->end;
 		rc = state_put(r->state, &s, false, e);
 		wrote = true;
