@@ -311,10 +311,10 @@ static int barrier(struct database *d, struct err *e)
 		  LOGI("hold_us", st->hold_us_last), LOGU("wal_frames", st->wal_frames),
 		  LOGI("holder", st->holder));
 	tell_held_back(d, st, rc != CAPTURE_HELD_BACK);
-	d->barrier_backoff_ms = rc ? 0
-				   : doubled(d->barrier_backoff_ms,
-					     BARRIER_BACKOFF_FIRST_MS,
-					     BARRIER_BACKOFF_CEILING_MS);
+	d->barrier_backoff_ms =
+		rc ? 0
+		   : doubled(d->barrier_backoff_ms, BARRIER_BACKOFF_FIRST_MS,
+			     BARRIER_BACKOFF_CEILING_MS);
 	d->barrier_not_before_ms = clock_mono_ms() + d->barrier_backoff_ms;
 	return 0;
 }

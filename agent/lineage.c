@@ -116,13 +116,10 @@ static int same_history(struct store *s, const struct catalog *c,
 
 	if (moved) /* a crash came between head's write and the note of it; the id is ours alone */
 		return 1;
-	/* What is beyond the acknowledged position is ours only as far as this very state announced it: an
-	 * older copy of this disk knows the session too. */
-	bool sent = tip->session == f->state.session &&
-		    wal_pos_cmp(tip->end, f->state.pending) <= 0;
-
-	if (ours && tip->found && wal_pos_cmp(tip->end, f->state.acked) > 0 && !sent &&
-	    tip->db_sum != f->db_sum) {
+	/* Beyond the acknowledged position the session alone tells whose it is: a request whose answer was lost.  An
+	 * older copy of this disk of the same session passes too, until `state` notes what is pending. */
+	if (ours && tip->found && wal_pos_cmp(tip->end, f->state.acked) > 0 &&
+	    tip->session != f->state.session && tip->db_sum != f->db_sum) {
 		snprintf(why, 240,
 			 "the store is ahead: generation %s goes on to %08x:%08jx, this "
 			 "database's "

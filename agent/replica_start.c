@@ -16,7 +16,8 @@
 #define NO_PROGRESS_MS 120000
 #define CONTACT_FIRST_MS 5000
 #define CONTACT_MAX_MS 30000
-#define ANSWER_MS 60000 /* a barrier may be held back for long: others want the worker too */
+#define ANSWER_MS \
+	60000 /* a barrier may be held back for long: others want the worker too */
 
 /* With mu held. */
 static int over(const struct replica *r, unsigned epoch, struct err *e)
@@ -223,7 +224,7 @@ static void remember(struct replica *r)
 
 	pthread_mutex_lock(&r->mu);
 	memcpy(s.generation, r->plan.record.generation, sizeof(s.generation));
-	s.acked = s.pending = r->acked;
+	s.acked = r->acked;
 	s.db_sum = r->answer.db_sum;
 	s.time_ms = r->answer.time_ms;
 	replica_put_state(r, &s, true);

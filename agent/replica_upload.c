@@ -92,40 +92,11 @@ static int check_presence(struct replica *r, const struct outbox_item *it, struc
 	return err_slug(e, "replica_emptied");
 }
 
-/* Does the state speak of the generation that the item belongs to?  Before head names it, it goes on to name the
- * one before; when the capture is over, the rest of its outbox may still go. */
-static bool state_names(const struct replica *r, const struct outbox_item *it,
-			struct state *s)
-{
-	struct fact f = layout_parse(it->key);
-
-	return state_get(r->state, s) && !strcmp(s->generation, f.generation);
-}
-
-/* Before the request goes out, so that a start knows what of the store is ours (agent/lineage.c). */
-static int announce_item(struct replica *r, const struct outbox *o,
-			 const struct outbox_item *it, struct err *e)
-{
-	struct state s = { 0 };
-	bool wrote = false;
-	int rc = 0;
-
-	pthread_mutex_lock(&r->mu);
-	if (o == r->out && state_names(r, it, &s)) {
-		s.pending = it->end;
-		rc = state_put(r->state, &s, false, e);
-		wrote = true;
-	}
-	pthread_mutex_unlock(&r->mu);
-	return rc < 0 ? -1 : wrote ? state_sync(r->state, e) : 0;
-}
-
-static int put_item(struct replica *r, const struct outbox *box,
-		    const struct outbox_item *it, struct err *e)
+static int put_item(struct replica *r, const struct outbox_item *it, struct err *e)
 {
 	struct store_put o = { .if_absent = true };
 
-	if (check_presence(r, it, e) < 0 || announce_item(r, box, it, e) < 0)
+	if (check_presence(r, it, e) < 0)
 		return -1;
 	if (r->store->ops->put(r->store, it->key, it->bytes.p, it->bytes.len, &o, e) == 0)
 		return 0;
@@ -142,7 +113,6 @@ static int put_item(struct replica *r, const struct outbox *box,
 static void acknowledge(struct replica *r, struct outbox *o, const struct outbox_item *it)
 {
 	struct state s = { .acked = it->end,
-			   .pending = it->end,
 			   .db_sum = it->db_sum,
 			   .session = r->session,
 			   .time_ms = it->time_ms };
@@ -230,7 +200,7 @@ static bool upload_one(struct replica *r, struct outbox *o, struct wal_pos gate)
 		return false;
 	if (it && wal_pos_cmp(it->end, gate) > 0)
 		return false;
-	if (it && make_durable(r, o, it, &e) == 0 && put_item(r, o, it, &e) == 0) {
+	if (it && make_durable(r, o, it, &e) == 0 && put_item(r, it, &e) == 0) {
 		log_trouble_over(&r->upload_trouble, "replica reached again", r->db->path);
 		acknowledge(r, o, it);
 		return true;

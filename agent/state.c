@@ -36,18 +36,6 @@ static int parse_hex(const struct json *o, const char *key, uint64_t *out)
 	return s && strlen(s) == 16 ? text_hex64(s, 16, out) : -1;
 }
 
-/* A state without it is of before the first segment. */
-static void parse_pending(const struct json *o, struct state *out)
-{
-	uint64_t index = 0;
-
-	if (json_u64(o, "pending_index", &index) < 0 || index > LAYOUT_INDEX_MAX ||
-	    json_u64(o, "pending_offset", &out->pending.offset) < 0)
-		out->pending = out->acked;
-	else
-		out->pending.index = (uint32_t)index;
-}
-
 static int parse(const void *p, size_t n, struct state *out, uint64_t *seq)
 {
 	struct err ignored = ERR_INIT; /* an unusable slot is no error */
@@ -71,7 +59,6 @@ static int parse(const void *p, size_t n, struct state *out, uint64_t *seq)
 		if (next && layout_generation_ok(next))
 			memcpy(out->next, next, sizeof(out->next));
 		out->acked.index = (uint32_t)index;
-		parse_pending(o, out);
 		rc = 0;
 	}
 	json_free(o);
@@ -164,8 +151,6 @@ int state_put(struct state_file *f, const struct state *s, bool sync, struct err
 		json_put_str(&j, "next", s->next);
 	json_put_u64(&j, "index", s->acked.index);
 	json_put_u64(&j, "offset", s->acked.offset);
-	json_put_u64(&j, "pending_index", s->pending.index);
-	json_put_u64(&j, "pending_offset", s->pending.offset);
 	json_put_hex(&j, "db_sum", s->db_sum, 16);
 	json_put_hex(&j, "session", s->session, 16);
 	json_put_i64(&j, "time_ms", s->time_ms);
@@ -181,9 +166,4 @@ int state_put(struct state_file *f, const struct state *s, bool sync, struct err
 	f->slot = slot;
 	f->now = *s;
 	return 0;
-}
-
-int state_sync(const struct state_file *f, struct err *e)
-{
-	return file_datasync(f->fd, f->path, e);
 }

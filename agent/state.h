@@ -20,9 +20,7 @@ struct state {
 	char next
 		[17]; /* head is about to move there: after a crash it may name this one; "": none */
 	struct wal_pos acked; /* everything before it is in the store */
-	struct wal_pos
-		pending; /* the end of what was sent last: beyond it nothing can be ours */
-	uint64_t db_sum; /* of the database at acked */
+	uint64_t db_sum;      /* of the database at acked */
 	uint64_t session;
 	int64_t time_ms;
 };
@@ -43,7 +41,5 @@ MUST_CHECK int state_reserve(struct state_file *f, struct err *e);
 /* One pwrite; sync: and fdatasync. */
 MUST_CHECK int state_put(struct state_file *f, const struct state *s, bool sync,
 			 struct err *e);
-/* fdatasync of what was put without; beside another thread's put. */
-MUST_CHECK int state_sync(const struct state_file *f, struct err *e);
 
 #endif

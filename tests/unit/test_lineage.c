@@ -200,20 +200,8 @@ static void the_local_state_names_the_history(void **state)
 	assert_int_equal(p.record.reason, REASON_CONTINUED);
 	/* A request of ours whose answer did not come before the crash: still ours. */
 	f.state.acked = (struct wal_pos){ 0, 0 };
-	f.state.pending = (struct wal_pos){ 0, 568 };
 	p = decide(f);
 	assert_int_equal(p.record.reason, REASON_CONTINUED);
-	/* An older copy of this disk: the session went on after it was made. */
-	f.state.pending = (struct wal_pos){ 0, 567 };
-	p = decide(f);
-	assert_int_equal(p.record.reason, REASON_DIVERGED);
-	assert_non_null(strstr(p.differs, "the store is ahead"));
-	/* Not if its pages say that nothing came after it. */
-	f.db_sum = 11;
-	p = decide(f);
-	assert_int_equal(p.record.reason, REASON_CONTINUED);
-	f.db_sum = 999;
-	f.state.pending = (struct wal_pos){ 0, 568 };
 	/* Another writer went on from there: the store is ahead. */
 	f.state.session = 78;
 	p = decide(f);
