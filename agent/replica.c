@@ -164,8 +164,9 @@ void replica_lost(struct replica *r)
 /* The generation cannot go on; begin another one. */
 static void give_up(struct replica *r, const struct err *e)
 {
-	log_warn("generation given up, a new one follows", LOGS("db", r->db->path),
-		 LOGS("replica", r->rc->name), LOGE(e));
+	if (e->code != ERR_CANCELED)
+		log_warn("generation given up, a new one follows", LOGS("db", r->db->path),
+			 LOGS("replica", r->rc->name), LOGE(e));
 	framer_destroy(r->framer);
 	r->framer = NULL;
 	pthread_mutex_lock(&r->mu);

@@ -68,6 +68,8 @@ struct replica {
 
 	struct lineage_plan
 		plan; /* start_job's; read by REQUEST_BEGIN, while start_job waits */
+	bool stored; /* the generation's snapshot is in the store, for stored_epoch; only head is left */
+	unsigned stored_epoch;
 	bool adopted; /* adopt_local has served; start_job's */
 	bool placed;  /* holds one of env->start_places; start_job's */
 	bool kick_start, kick_upload; /* with mu: the next try is due at once */

@@ -231,7 +231,8 @@ static void remember(struct replica *r)
 	pthread_mutex_unlock(&r->mu);
 }
 
-static int new_generation(struct replica *r, unsigned epoch, struct err *e)
+/* The lineage record and the first snapshot. */
+static int store_generation(struct replica *r, unsigned epoch, struct err *e)
 {
 	struct replica_answer a = { 0 };
 	bool zst;
@@ -248,9 +249,12 @@ static int new_generation(struct replica *r, unsigned epoch, struct err *e)
 		return -1;
 	}
 	zst = r->plan.record.compression == CODEC_ZST;
-	if ((zst ? snapshotter_fuzzy(r, epoch, &a, e)
-		 : snapshotter_from_copy(r, epoch, &a, e)) < 0)
-		return -1;
+	return zst ? snapshotter_fuzzy(r, epoch, &a, e)
+		   : snapshotter_from_copy(r, epoch, &a, e);
+}
+
+static int make_current(struct replica *r, struct err *e)
+{
 	if (r->plan.move_head && announce(r, e) < 0)
 		return -1;
 	if (lineage_write_head(r->store, &r->plan, clock_wall_ms(), e) < 0)
@@ -261,6 +265,20 @@ static int new_generation(struct replica *r, unsigned epoch, struct err *e)
 		 LOGS("generation", r->plan.record.generation),
 		 LOGS("reason", lineage_reason_name(r->plan.record.reason)));
 	return 0;
+}
+
+static int new_generation(struct replica *r, unsigned epoch, struct err *e)
+{
+	if (!r->stored && store_generation(r, epoch, e) < 0)
+		return -1;
+	r->stored = true;
+	r->stored_epoch = epoch;
+	int rc = make_current(r, e);
+
+	/* Head has moved meanwhile: decide anew. */
+	if (rc == 0 || e->code == ERR_EXISTS)
+		r->stored = false;
+	return rc;
 }
 
 static int another_snapshot(struct replica *r, unsigned epoch, struct err *e)
@@ -350,6 +368,8 @@ void replica_start_run(void *arg)
 	bool kicked = r->kick_start;
 
 	r->kick_start = false;
+	if (r->failed || r->stored_epoch != epoch)
+		r->stored = false;
 	if (begin)
 		r->failed = false;
 	pthread_mutex_unlock(&r->mu);

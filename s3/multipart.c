@@ -63,7 +63,7 @@ struct s3_upload *s3_upload_begin(struct s3_client *c, const char *key,
 	u->if_match = mem_str(o->put.if_match);
 	u->etag_out = o->put.etag_out;
 	u->part_bytes = o->part_bytes > PART_MIN ? o->part_bytes : PART_MIN;
-	u->nparts = (o->in_flight ? o->in_flight : IN_FLIGHT) + 1;
+	u->nparts = o->in_flight ? o->in_flight : IN_FLIGHT;
 	u->part = mem_array(u->nparts, sizeof(*u->part));
 	random_hex16(u->tag);
 	pthread_mutex_init(&u->lock, NULL);
@@ -210,7 +210,7 @@ static int next_buffer(struct s3_upload *u, struct err *e)
 {
 	size_t size = s3_part_bytes(u->part_bytes, u->parts + 1);
 	/* Parts that have grown large go out one at a time. */
-	unsigned most = size > 4 * u->part_bytes ? 1 : u->nparts - 1;
+	unsigned most = size > 4 * u->part_bytes ? 1 : u->nparts;
 
 	if (wait_parts(u, most, e) < 0)
 		return -1;
@@ -220,7 +220,7 @@ static int next_buffer(struct s3_upload *u, struct err *e)
 		if (u->part[i].state == PART_FREE)
 			u->filling = &u->part[i];
 	pthread_mutex_unlock(&u->lock);
-	assert(u->filling); /* one more buffer than parts in flight */
+	assert(u->filling); /* fewer parts are out than there are buffers */
 	u->filling->state = PART_FILLING;
 	if (u->filling->data.max != size) {
 		buf_free(&u->filling->data);

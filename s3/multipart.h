@@ -20,9 +20,10 @@
 struct s3_upload;
 
 struct s3_upload_options {
-	struct s3_put put;  /* if_match is copied; etag_out is filled by commit */
-	unsigned in_flight; /* parts sent at once; 0: 2, so three buffers */
-	size_t part_bytes;  /* 0: 5 MiB; the first parts' size */
+	struct s3_put put; /* if_match is copied; etag_out is filled by commit */
+	unsigned
+		in_flight; /* parts sent at once, and their buffers: one fills when a part has arrived; 0: 2 */
+	size_t part_bytes; /* 0: 5 MiB; the first parts' size */
 };
 
 struct s3_upload *s3_upload_begin(struct s3_client *c, const char *key,
