@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "wal/dbhdr.h"
 #include "wal/snapshot.h"
@@ -31,9 +32,10 @@ struct shot {
 	struct replica *r;
 	struct snapshot_writer *w;
 	struct store_writer *out;
-	struct buf b;
+	struct buf b, packed;
 	uint8_t *chunk;
 	uint32_t page_size, chunk_pages, done; /* pages read */
+	uint32_t in_chunk;		       /* of them not compressed yet */
 	uint64_t stored;
 	int64_t began_ms;
 };
@@ -46,6 +48,7 @@ static int shot_begin(struct shot *s, struct replica *r, uint32_t index, struct 
 
 	*s = (struct shot){ .r = r,
 			    .b = BUF(OUT_LIMIT),
+			    .packed = BUF(OUT_LIMIT),
 			    .page_size = r->plan.record.page_size };
 	s->began_ms = clock_mono_ms();
 	s->chunk_pages = COPY_CHUNK / s->page_size;
@@ -64,6 +67,7 @@ static void shot_end(struct shot *s)
 		s->r->store->ops->write_abort(s->out);
 	snapshot_destroy(s->w);
 	buf_free(&s->b);
+	buf_free(&s->packed);
 	free(s->chunk);
 }
 
@@ -79,30 +83,62 @@ static int drain(struct shot *s, struct err *e)
 	return rc;
 }
 
-static void blank_lock_page(struct shot *s, uint32_t first, uint32_t n)
+/* Compressed where it lies: a snapshot is made in little memory. */
+static int put_chunk(struct shot *s, struct err *e)
+{
+	struct snapshot_chunk c = { .raw = s->chunk,
+				    .raw_len = (size_t)s->in_chunk * s->page_size };
+
+	if (s->r->plan.record.compression == CODEC_LZ4) {
+		snapshot_add(s->w, c.raw, c.raw_len);
+	} else {
+		buf_reset(&s->packed);
+		codec_compress(CODEC_ZST, c.raw, c.raw_len, &s->packed);
+		if (!buf_ok(&s->packed))
+			return err_set(e, ERR_BUG, "a snapshot chunk larger than %u bytes",
+				       OUT_LIMIT);
+		c.compressed = s->packed.p;
+		c.compressed_len = s->packed.len;
+		c.xxh3 = hash_xxh3(c.raw, c.raw_len);
+		snapshot_add_chunk(s->w, &c);
+	}
+	s->in_chunk = 0;
+	return drain(s, e);
+}
+
+/* The next pages of the image lie in the chunk behind those that are there. */
+static int took_pages(struct shot *s, uint32_t n, struct err *e)
 {
 	uint32_t lock = db_lock_page(s->page_size);
 
-	if (lock >= first && lock - first < n)
-		memset(s->chunk + (size_t)(lock - first) * s->page_size, 0, s->page_size);
+	if (lock > s->done && lock - s->done <= n)
+		memset(s->chunk + (size_t)(s->in_chunk + lock - s->done - 1) * s->page_size,
+		       0, s->page_size);
+	s->done += n;
+	s->in_chunk += n;
+	return s->in_chunk == s->chunk_pages ? put_chunk(s, e) : 0;
+}
+
+/* How many pages are read next, and where to; `to` pages are wanted in all. */
+static uint32_t next_pages(const struct shot *s, uint32_t to, uint8_t **where)
+{
+	uint32_t room = s->chunk_pages - s->in_chunk, left = to - s->done;
+
+	*where = s->chunk + (size_t)s->in_chunk * s->page_size;
+	return left < room ? left : room;
 }
 
 static int add_pages(struct shot *s, struct sq_file *f, uint32_t to, unsigned epoch,
 		     struct err *e)
 {
 	while (s->done < to) {
-		uint32_t n = to - s->done < s->chunk_pages ? to - s->done : s->chunk_pages;
-		size_t bytes = (size_t)n * s->page_size;
+		uint8_t *where;
+		uint32_t n = next_pages(s, to, &where);
 
-		if (replica_check(s->r, epoch, e) < 0)
-			return -1;
-		if (sq_file_read(f, s->chunk, bytes, (uint64_t)s->done * s->page_size, e) <
-		    0)
-			return -1;
-		blank_lock_page(s, s->done + 1, n);
-		snapshot_add(s->w, s->chunk, bytes);
-		s->done += n;
-		if (drain(s, e) < 0)
+		if (replica_check(s->r, epoch, e) < 0 ||
+		    sq_file_read(f, where, (size_t)n * s->page_size,
+				 (uint64_t)s->done * s->page_size, e) < 0 ||
+		    took_pages(s, n, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -125,6 +161,8 @@ static int shot_finish(struct shot *s, const struct replica_answer *replay,
 	};
 
 	memcpy(t.generation, r->plan.record.generation, sizeof(t.generation));
+	if (s->in_chunk && put_chunk(s, e) < 0)
+		return -1;
 	snapshot_finish(s->w, &t);
 	int rc = drain(s, e);
 
@@ -254,19 +292,14 @@ int snapshotter_make_copy(struct replica *r, struct sq_file *file, uint32_t page
 static int add_copy(struct shot *s, int fd, uint32_t pages, unsigned epoch, struct err *e)
 {
 	while (s->done < pages) {
-		uint32_t n =
-			pages - s->done < s->chunk_pages ? pages - s->done : s->chunk_pages;
-		size_t bytes = (size_t)n * s->page_size;
+		uint8_t *where;
+		uint32_t n = next_pages(s, pages, &where);
 
-		if (replica_check(s->r, epoch, e) < 0)
-			return -1;
-		if (file_pread_full(fd, s->chunk, bytes, (uint64_t)s->done * s->page_size,
-				    s->r->copy_path, e) < 0)
-			return -1;
-		blank_lock_page(s, s->done + 1, n);
-		snapshot_add(s->w, s->chunk, bytes);
-		s->done += n;
-		if (drain(s, e) < 0)
+		if (replica_check(s->r, epoch, e) < 0 ||
+		    file_pread_full(fd, where, (size_t)n * s->page_size,
+				    (uint64_t)s->done * s->page_size, s->r->copy_path,
+				    e) < 0 ||
+		    took_pages(s, n, e) < 0)
 			return -1;
 	}
 	return 0;
