@@ -12,7 +12,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "wal/dbhdr.h"
 #include "wal/snapshot.h"
@@ -32,7 +31,7 @@ struct shot {
 	struct replica *r;
 	struct snapshot_writer *w;
 	struct store_writer *out;
-	struct buf b, packed;
+	struct buf b;
 	uint8_t *chunk;
 	uint32_t page_size, chunk_pages, done; /* pages read */
 	uint32_t in_chunk;		       /* of them not compressed yet */
@@ -48,7 +47,6 @@ static int shot_begin(struct shot *s, struct replica *r, uint32_t index, struct 
 
 	*s = (struct shot){ .r = r,
 			    .b = BUF(OUT_LIMIT),
-			    .packed = BUF(OUT_LIMIT),
 			    .page_size = r->plan.record.page_size };
 	s->began_ms = clock_mono_ms();
 	s->chunk_pages = COPY_CHUNK / s->page_size;
@@ -67,7 +65,6 @@ static void shot_end(struct shot *s)
 		s->r->store->ops->write_abort(s->out);
 	snapshot_destroy(s->w);
 	buf_free(&s->b);
-	buf_free(&s->packed);
 	free(s->chunk);
 }
 
@@ -86,22 +83,12 @@ static int drain(struct shot *s, struct err *e)
 /* Compressed where it lies: a snapshot is made in little memory. */
 static int put_chunk(struct shot *s, struct err *e)
 {
-	struct snapshot_chunk c = { .raw = s->chunk,
-				    .raw_len = (size_t)s->in_chunk * s->page_size };
+	size_t n = (size_t)s->in_chunk * s->page_size;
 
-	if (s->r->plan.record.compression == CODEC_LZ4) {
-		snapshot_add(s->w, c.raw, c.raw_len);
-	} else {
-		buf_reset(&s->packed);
-		codec_compress(CODEC_ZST, c.raw, c.raw_len, &s->packed);
-		if (!buf_ok(&s->packed))
-			return err_set(e, ERR_BUG, "a snapshot chunk larger than %u bytes",
-				       OUT_LIMIT);
-		c.compressed = s->packed.p;
-		c.compressed_len = s->packed.len;
-		c.xxh3 = hash_xxh3(c.raw, c.raw_len);
-		snapshot_add_chunk(s->w, &c);
-	}
+	if (s->r->plan.record.compression == CODEC_LZ4)
+		snapshot_add(s->w, s->chunk, n);
+	else
+		snapshot_add_raw_chunk(s->w, s->chunk, n);
 	s->in_chunk = 0;
 	return drain(s, e);
 }

@@ -25,6 +25,7 @@
 
 #define ZST_LEVEL 1
 #define ZST_BLOCK (128U << 10)
+#define ZST_LARGE (256U << 10)
 #define LZ4_BLOCK (256U << 10)
 #define ZST_WINDOW_LOG_MAX 23 /* 8 MiB: what the zstd format tells decoders to support */
 #define ZST_MAGIC 0xFD2FB528U
@@ -198,10 +199,24 @@ void encoder_destroy(struct encoder *x)
 	free(x);
 }
 
+/* Right into out, whose room a large piece is worth. */
+static void compress_large(const void *p, size_t n, size_t room, struct buf *out)
+{
+	ZSTD_CCtx *z = zst_new();
+
+	buf_added(out, zst_ok(ZSTD_compress2(z, buf_space(out, room), room, p, n)));
+	ZSTD_freeCCtx(z);
+}
+
 void codec_compress(enum codec c, const void *p, size_t n, struct buf *out)
 {
 	size_t room = c == CODEC_ZST ? ZSTD_compressBound(n)
 				     : LZ4F_compressFrameBound(n, &LZ4_PREFS);
+
+	if (c == CODEC_ZST && n > ZST_LARGE && buf_ok(out) && room <= out->max - out->len) {
+		compress_large(p, n, room, out);
+		return;
+	}
 	AUTO_FREE uint8_t *tmp = mem_grow(NULL, room, 1);
 
 	if (!p)

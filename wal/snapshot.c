@@ -63,14 +63,29 @@ void snapshot_add_chunk(struct snapshot_writer *w, const struct snapshot_chunk *
 	note_chunk(w, c->compressed_len, c->xxh3);
 }
 
-/* Compresses the chunk that was filled. */
-static void flush_chunk(struct snapshot_writer *w)
+static void compress_chunk(struct snapshot_writer *w, const uint8_t *p, size_t n)
 {
 	size_t before = w->out->len;
 
-	codec_compress(CODEC_ZST, w->chunk, w->have, w->out);
+	codec_compress(CODEC_ZST, p, n, w->out);
 	if (buf_ok(w->out))
-		note_chunk(w, w->out->len - before, hash_xxh3(w->chunk, w->have));
+		note_chunk(w, w->out->len - before, hash_xxh3(p, n));
+}
+
+void snapshot_add_raw_chunk(struct snapshot_writer *w, const uint8_t *p, size_t n)
+{
+	assert(w->codec == CODEC_ZST && !w->have && !w->short_chunk && n);
+	assert(n <= CHUNK_BYTES);
+	w->short_chunk = n < CHUNK_BYTES;
+	hash_stream_add(w->hash, p, n);
+	w->raw_len += n;
+	compress_chunk(w, p, n);
+}
+
+/* The chunk that was filled. */
+static void flush_chunk(struct snapshot_writer *w)
+{
+	compress_chunk(w, w->chunk, w->have);
 	w->have = 0;
 }
 

@@ -27,6 +27,8 @@ struct snapshot_chunk {
 	uint64_t xxh3; /* of raw */
 };
 void snapshot_add_chunk(struct snapshot_writer *w, const struct snapshot_chunk *c);
+/* The same, compressed here: without a copy of the raw bytes. */
+void snapshot_add_raw_chunk(struct snapshot_writer *w, const uint8_t *p, size_t n);
 uint32_t snapshot_chunk_bytes(uint32_t page_size); /* 1 MiB as raw bytes */
 /* t: generation, session, pos = replay, valid, db_sum_after, db_pages_after, time_ms are the caller's;
  * kind, flags, page_size, replay, raw_len, raw_xxh3, chunks (owned by t: trailer_free) are filled in.

@@ -175,6 +175,28 @@ static void chunks_compressed_elsewhere_give_the_same_object(void **state)
 	free(p);
 }
 
+static void chunks_that_are_whole_need_no_copy_and_give_the_same_object(void **state)
+{
+	size_t n;
+	uint8_t *p = image_of(4096, 700, &n);
+	struct buf want = write_it(CODEC_ZST, 4096, p, n, 5000), got = BUF(64 << 20);
+	struct trailer t = facts(700);
+	struct snapshot_writer *w = snapshot_new(CODEC_ZST, 4096, &got);
+	size_t chunk = snapshot_chunk_bytes(4096);
+
+	(void)state;
+	for (size_t i = 0; i < n; i += chunk)
+		snapshot_add_raw_chunk(w, p + i, n - i < chunk ? n - i : chunk);
+	snapshot_finish(w, &t);
+	snapshot_destroy(w);
+	assert_int_equal(got.len, want.len);
+	assert_memory_equal(got.p, want.p, want.len);
+	trailer_free(&t);
+	buf_free(&got);
+	buf_free(&want);
+	free(p);
+}
+
 static void out_may_be_drained_between_calls(void **state)
 {
 	size_t n;
@@ -406,6 +428,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_page_size_and_codec_round_trips),
 		cmocka_unit_test(chunks_compressed_elsewhere_give_the_same_object),
+		cmocka_unit_test(
+			chunks_that_are_whole_need_no_copy_and_give_the_same_object),
 		cmocka_unit_test(out_may_be_drained_between_calls),
 		cmocka_unit_test(litestream_snapshots_are_read_where_they_are_allowed),
 		cmocka_unit_test(a_trailer_that_lies_is_found_out),
