@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a replica begins a generation, against a folder whose writes fail as told. */
+#include "agent/places.h"
 #include "agent/replica_priv.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -44,6 +45,7 @@ struct env {
 	struct replica_config rc;
 	struct db_config cfg;
 	struct replica_env shared;
+	struct places start_places, upload_places;
 	struct stop *stop;
 	struct pool *start, *upload;
 	struct replica *r;
@@ -108,8 +110,12 @@ static struct env *begin(void)
 	t->stop = stop_new();
 	t->start = pool_new("start", 1);
 	t->upload = pool_new("upload", 1);
+	atomic_store(&t->start_places.left, 1);
+	atomic_store(&t->upload_places.left, 1);
 	t->shared = (struct replica_env){ .start_pool = t->start,
 					  .upload_pool = t->upload,
+					  .start_places = &t->start_places,
+					  .upload_places = &t->upload_places,
 					  .stop = t->stop,
 					  .version = "test",
 					  .fatal = no_fatal };
