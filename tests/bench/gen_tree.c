@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gen_tree FOLDER [MEGABYTES [SEGMENTS [SEED]]]: a replica as Litestream 0.3 lays it out
+ * gen_tree FOLDER [MEGABYTES [SEGMENTS [AN_INDEX [SEED]]]]: a replica as Litestream 0.3 lays it out
  * (docs/format.md): one generation, a snapshot of a database of that size, and a WAL of that many
- * segments of one transaction each, 100 segments an index.  The WAL is SQLite's own, cut at its
+ * segments of one transaction each, AN_INDEX (100) segments an index.  The WAL is SQLite's own, cut at its
  * commits.  FOLDER/replica is the replica, FOLDER/final.db the newest state.
  *
  * The rows are one third random bytes and two thirds text.
@@ -21,7 +21,6 @@
 #define PAGE 4096
 #define ROW 3800 /* one row a page */
 #define ROWS_PER_SEGMENT 16
-#define SEGMENTS_PER_INDEX 100
 #define GENERATION "b0a7b0a7b0a7b0a7"
 
 static uint64_t rng;
@@ -168,15 +167,17 @@ int main(int argc, char **argv)
 	char path[1024], db_path[1024], wal_path[1040];
 	uint32_t megabytes = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 256;
 	uint32_t segments = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 3000;
+	uint32_t an_index = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 100;
 	uint32_t rows = megabytes * (1000000 / PAGE), done = 0;
 	sqlite3_stmt *st;
 	sqlite3 *db;
 
 	if (argc < 2) {
-		fputs("usage: gen_tree FOLDER [MEGABYTES [SEGMENTS [SEED]]]\n", stderr);
+		fputs("usage: gen_tree FOLDER [MEGABYTES [SEGMENTS [AN_INDEX [SEED]]]]\n",
+		      stderr);
 		return 2;
 	}
-	rng = argc > 4 ? strtoull(argv[4], NULL, 10) : 1;
+	rng = argc > 5 ? strtoull(argv[5], NULL, 10) : 1;
 	make_folders(argv[1]);
 	snprintf(db_path, sizeof(db_path), "%s/final.db", argv[1]);
 	snprintf(wal_path, sizeof(wal_path), "%s-wal", db_path);
@@ -192,7 +193,7 @@ int main(int argc, char **argv)
 	for (uint32_t index = 0; done < segments; index++) {
 		off_t at = 0;
 
-		for (int i = 0; i < SEGMENTS_PER_INDEX && done < segments; i++, done++) {
+		for (uint32_t i = 0; i < an_index && done < segments; i++, done++) {
 			off_t end;
 
 			change_rows(db, st, rows);
