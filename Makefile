@@ -58,7 +58,7 @@ LDLIBS       := $(shell $(PKG_CONFIG) --libs $(PKGS))
 UNIT_LIBS     = $(shell $(PKG_CONFIG) --libs cmocka)
 UNIT_CFLAGS   = $(shell $(PKG_CONFIG) --cflags cmocka)
 
-DIRS     := base wal s3 agent cmd
+DIRS     := base wal s3 agent agent/config agent/store agent/swap agent/restore agent/replicate agent/run cmd
 SRC      := $(sort $(wildcard $(DIRS:%=%/*.c)))
 LIBSRC   := $(filter-out cmd/main.c,$(SRC))
 UNITS    := $(sort $(wildcard tests/unit/test_*.c))

@@ -4,9 +4,9 @@
  * SQLite connections, whose locks any other descriptor's close would drop, or
  * because a damaged file must not take it along.  One JSON line on stdout.
  */
-#include "agent/dbcheck.h"
-#include "agent/history.h"
-#include "agent/inuse.h"
+#include "agent/run/history.h"
+#include "agent/swap/dbcheck.h"
+#include "agent/swap/inuse.h"
 #include "cmd/cmds.h"
 #include "cmd/common.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/engine.h"
 #include "agent/exit.h"
-#include "agent/notify.h"
+#include "agent/replicate/engine.h"
+#include "agent/run/notify.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"

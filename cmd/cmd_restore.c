@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/exit.h"
-#include "agent/restore.h"
-#include "agent/swap.h"
+#include "agent/restore/restore.h"
+#include "agent/swap/swap.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"

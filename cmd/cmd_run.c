@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The container's entrypoint.  This process only supervises (agent/supervise.h);
+ * The container's entrypoint.  This process only supervises (agent/run/supervise.h);
  * the start-up check (internal-start, the second command here) and the agent
  * (replicate) are this program again, with the same options.
  */
-#include "agent/boot.h"
 #include "agent/exit.h"
-#include "agent/supervise.h"
+#include "agent/run/boot.h"
+#include "agent/run/supervise.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/common.h"
 
+#include "agent/config/settings.h"
 #include "agent/exit.h"
-#include "agent/settings.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"

@@ -6,7 +6,7 @@
 #ifndef CMD_COMMON_H
 #define CMD_COMMON_H
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "cmd/opts.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/complete.h"
 
-#include "agent/settings.h"
+#include "agent/config/settings.h"
 #include "cmd/cmds.h"
 
 #include <string.h>

@@ -10,7 +10,7 @@
 #ifndef CMD_LISTS_H
 #define CMD_LISTS_H
 
-#include "agent/catalog.h"
+#include "agent/store/catalog.h"
 #include "base/json.h"
 #include "cmd/common.h"
 #include "cmd/select.h"

@@ -3,7 +3,7 @@
 #ifndef CMD_SELECT_H
 #define CMD_SELECT_H
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "base/err.h"
 #include "cmd/opts.h"
 

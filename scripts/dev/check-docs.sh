@@ -182,7 +182,7 @@ while IFS= read -r line; do
 done <"$tmp/named"
 
 # The fields of the state file.
-tr -d '\n\t' <agent/state.c | grep -oE 'json_put_[a-z0-9]+\(&j, "[a-z_]+"' | grep -oE '"[a-z_]+"' | tr -d '"' |
+tr -d '\n\t' <agent/replicate/state.c | grep -oE 'json_put_[a-z0-9]+\(&j, "[a-z_]+"' | grep -oE '"[a-z_]+"' | tr -d '"' |
 	sort -u >"$tmp/fields"
 while read -r name; do
 	sed -n '/^## State/,/^## [^S]/p' docs/capture.md | grep -q "\`$name\`" ||

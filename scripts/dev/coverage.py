@@ -49,7 +49,7 @@ def gcov(note):
 
 def measure(folders):
     """{file: {line: count}} over all product files."""
-    sources = [p for d in folders for p in sorted((ROOT / d).glob('*.c'))]
+    sources = [p for d in folders for p in sorted((ROOT / d).rglob('*.c'))]
     notes = [BUILD / p.relative_to(ROOT).with_suffix('.gcno') for p in sources]
     absent = [str(n.relative_to(BUILD)) for n in notes if not n.exists()]
     if absent:

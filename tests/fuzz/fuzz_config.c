@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A configuration file: expansion, YAML, levels of settings, and what is built from them. */
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "base/log.h"
 
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/layout.h"
-#include "agent/records.h"
+#include "agent/store/layout.h"
+#include "agent/store/records.h"
 #include "base/mem.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "base/log.h"
 #include "base/mem.h"
 

@@ -4,7 +4,7 @@
  *   store_s3 ENDPOINT BUCKET [loose]
  * and credentials in the environment.  Each test has its own prefix.
  */
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "base/clock.h"
 #include "tests/unit/store_suite.h"
 

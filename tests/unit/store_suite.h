@@ -7,7 +7,7 @@
 #ifndef TESTS_UNIT_STORE_SUITE_H
 #define TESTS_UNIT_STORE_SUITE_H
 
-#include "agent/store.h"
+#include "agent/store/store.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"

@@ -3,9 +3,9 @@
  * A start with facts made up: what is asked, what is restored from where, and
  * what is left on the disk.  Also the child that the in-use question starts.
  */
-#include "agent/boot.h"
 #include "agent/exit.h"
-#include "agent/inuse.h"
+#include "agent/run/boot.h"
+#include "agent/swap/inuse.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"

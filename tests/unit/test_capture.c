@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/capture.h"
+#include "agent/replicate/capture.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/config.h"
-#include "agent/settings.h"
+#include "agent/config/config.h"
+#include "agent/config/settings.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Environment expansion, and YAML as a tree. */
-#include "agent/config_expand.h"
-#include "agent/config_yaml.h"
+#include "agent/config/config_expand.h"
+#include "agent/config/config_yaml.h"
 #include "base/buf.h"
 #include "tests/unit/unit.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/config_url.h"
+#include "agent/config/config_url.h"
 #include "base/err.h"
 #include "tests/unit/unit.h"
 

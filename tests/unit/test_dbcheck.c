@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Also the child that dbcheck_ask starts from /proc/self/exe. */
-#include "agent/dbcheck.h"
+#include "agent/swap/dbcheck.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>

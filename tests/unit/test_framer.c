@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/framer.h"
+#include "agent/replicate/framer.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "tests/unit/segment_rig.h"

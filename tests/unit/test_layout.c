@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/layout.h"
+#include "agent/store/layout.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>

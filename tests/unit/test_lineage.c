@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/layout.h"
-#include "agent/lineage.h"
+#include "agent/replicate/lineage.h"
+#include "agent/store/layout.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "tests/unit/unit.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/notify.h"
+#include "agent/run/notify.h"
 #include "base/clock.h"
 #include "tests/unit/unit.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/outbox.h"
+#include "agent/replicate/outbox.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "tests/unit/unit.h"

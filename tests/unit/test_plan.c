@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/exit.h"
-#include "agent/plan.h"
+#include "agent/restore/plan.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "tests/unit/unit.h"

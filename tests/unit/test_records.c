@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/records.h"
+#include "agent/store/records.h"
 #include "base/cleanup.h"
 #include "tests/unit/unit.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a replica begins a generation, against a folder whose writes fail as told. */
-#include "agent/places.h"
-#include "agent/replica_priv.h"
+#include "agent/replicate/places.h"
+#include "agent/replicate/replica_priv.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The library behind the command, on the replicas of tests/data; the command's own tests are in tests/it. */
 #include "agent/exit.h"
-#include "agent/restore.h"
+#include "agent/restore/restore.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/hash.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/salvage.h"
+#include "agent/restore/salvage.h"
 #include "base/cleanup.h"
 #include "tests/unit/unit.h"
 #include "wal/codec.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every cell of the start-up table, and every flag that changes one. */
 #include "agent/exit.h"
-#include "agent/startup.h"
+#include "agent/run/startup.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>

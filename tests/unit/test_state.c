@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/state.h"
+#include "agent/replicate/state.h"
 #include "base/file.h"
 #include "tests/unit/unit.h"
 

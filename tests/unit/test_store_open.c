@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/config.h"
-#include "agent/store.h"
+#include "agent/config/config.h"
+#include "agent/store/store.h"
 #include "base/mem.h"
 #include "tests/unit/unit.h"
 

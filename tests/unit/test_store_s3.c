@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The S3 store's bulk fetch and its odd cases, on a scripted server; the whole suite runs on real
  * ones in tests/it/test_store_s3.py. */
-#include "agent/config.h"
-#include "agent/store.h"
+#include "agent/config/config.h"
+#include "agent/store/store.h"
 #include "base/clock.h"
 #include "tests/unit/fake_http.h"
 

@@ -3,7 +3,7 @@
  * The supervisor in a process of its own (this program, called as `supervise ...`),
  * with shell commands as start-up check, agent and app.  Each leaves marks in a log.
  */
-#include "agent/supervise.h"
+#include "agent/run/supervise.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proc.h"

@@ -4,9 +4,9 @@
  *   test_swap replace DB TEMP [healthy]    test_swap recover DB
  * and the child that inuse_ask starts from /proc/self/exe.
  */
-#include "agent/inuse.h"
-#include "agent/swap.h"
-#include "agent/swap_record.h"
+#include "agent/swap/inuse.h"
+#include "agent/swap/swap.h"
+#include "agent/swap/swap_record.h"
 #include "base/cleanup.h"
 #include "tests/unit/unit.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/watch.h"
+#include "agent/replicate/watch.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"

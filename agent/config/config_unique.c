@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* No two databases of one path, no two replicas of one name or one place. */
+#include "agent/config/config_build.h"
+#include "agent/config/config_url.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+/* Something that may exist once, and whom it belongs to. */
+struct claim {
+	char *what;
+	const struct db_config *db;
+	const struct replica_config *replica;
+};
+
+struct claims {
+	struct claim *v;
+	size_t n;
+};
+
+static void claims_free(struct claims *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		free(c->v[i].what);
+	free(c->v);
+}
+
+static int by_what(const void *a, const void *b)
+{
+	return strcmp(((const struct claim *)a)->what, ((const struct claim *)b)->what);
+}
+
+/* Two neighbours that claim the same thing, or NULL. */
+static const struct claim *twice(struct claims *c)
+{
+	if (c->n)
+		qsort(c->v, c->n, sizeof(*c->v), by_what);
+	for (size_t i = 1; i < c->n; i++)
+		if (!strcmp(c->v[i - 1].what, c->v[i].what))
+			return &c->v[i - 1];
+	return NULL;
+}
+
+/* Two names of one file are one file, where the folder is there to tell. */
+static char *real(const char *path)
+{
+	struct err e = ERR_INIT;
+	char *real = file_realpath(path, &e);
+
+	return real ? real : mem_str(path);
+}
+
+static int check_paths(const struct config *c, bool meta, struct err *e)
+{
+	CLEANUP(claims_free)
+	struct claims all = { .v = mem_array(c->ndbs, sizeof(struct claim)) };
+	const struct claim *two;
+
+	for (size_t i = 0; i < c->ndbs; i++)
+		if (*c->dbs[i].path)
+			all.v[all.n++] = (struct claim){
+				.what = real(meta ? c->dbs[i].meta_path : c->dbs[i].path),
+				.db = &c->dbs[i]
+			};
+	two = twice(&all);
+	if (!two)
+		return 0;
+	if (meta) {
+		err_set(e, ERR_USAGE, "two databases with the meta-path %s: %s and %s",
+			two[0].what, two[0].db->path, two[1].db->path);
+		return err_slug(e, "duplicate_meta_path");
+	}
+	if (!strcmp(two[0].db->path, two[1].db->path))
+		err_set(e, ERR_USAGE, "the database %s is there twice", two[0].db->path);
+	else
+		err_set(e, ERR_USAGE, "%s and %s are the same file", two[0].db->path,
+			two[1].db->path);
+	err_slug(e, "duplicate_database");
+	return err_hint(e, "list its replicas under one entry");
+}
+
+static int check_names(const struct db_config *db, struct err *e)
+{
+	for (size_t i = 0; i < db->nreplicas; i++)
+		for (size_t k = i + 1; k < db->nreplicas; k++)
+			if (!strcmp(db->replicas[i].name, db->replicas[k].name)) {
+				err_set(e, ERR_USAGE,
+					"two replicas of %s have the name '%s'", db->path,
+					db->replicas[i].name);
+				err_slug(e, "duplicate_replica_name");
+				return err_hint(e, "give one of them another name:");
+			}
+	return 0;
+}
+
+static char *place_of(const struct replica_config *r)
+{
+	if (r->type == REPLICA_S3)
+		return mem_fmt("s3://%s/%s at %s", r->bucket, r->path,
+			       *r->endpoint ? r->endpoint : "AWS");
+	return mem_fmt("file://%s", r->path);
+}
+
+static int check_places(const struct config *c, struct err *e)
+{
+	CLEANUP(claims_free) struct claims all = { 0 };
+	const struct claim *two;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->ndbs; i++)
+		n += c->dbs[i].nreplicas;
+	all.v = mem_array(n, sizeof(*all.v));
+	for (size_t i = 0; i < c->ndbs; i++)
+		for (size_t k = 0; k < c->dbs[i].nreplicas; k++)
+			all.v[all.n++] =
+				(struct claim){ .what = place_of(&c->dbs[i].replicas[k]),
+						.db = &c->dbs[i],
+						.replica = &c->dbs[i].replicas[k] };
+	two = twice(&all);
+	if (!two)
+		return 0;
+	if (two[0].db == two[1].db)
+		err_set(e, ERR_USAGE,
+			"the replicas '%s' and '%s' of %s have the same place: %s",
+			two[0].replica->name, two[1].replica->name, two[0].db->path,
+			two[0].what);
+	else
+		err_set(e, ERR_USAGE, "replicas of %s and of %s have the same place: %s",
+			two[0].db->path, two[1].db->path, two[0].what);
+	err_slug(e, "duplicate_replica_place");
+	return err_hint(e, "give each replica a path of its own");
+}
+
+int build_check_unique(const struct builder *b, struct err *e)
+{
+	if (check_paths(b->c, false, e) < 0 || check_paths(b->c, true, e) < 0)
+		return -1;
+	for (size_t i = 0; i < b->c->ndbs; i++)
+		if (check_names(&b->c->dbs[i], e) < 0)
+			return -1;
+	return check_places(b->c, e);
+}

@@ -1,7 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/facts.h"
-#include "agent/history.h"
-
-const struct facts_ops facts_real_ops = { .check = dbcheck_ask,
-					  .restore = restore_run,
-					  .same_history = history_same };
