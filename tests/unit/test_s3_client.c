@@ -335,6 +335,7 @@ static void a_store_never_heard_of_is_given_up_sooner(void **state)
 	assert_non_null(strstr(e.msg, " tries, 0."));
 	assert_true(clock_mono_ms() - start < 5000);
 	env_close(&v);
+	buf_free(&out);
 }
 
 /* It is there and slow, or was there: the whole time-out is its. */
@@ -367,6 +368,7 @@ static void a_store_that_may_come_back_is_waited_for(void **state)
 	assert_true(clock_mono_ms() - later.began_ms >= LATER_MS);
 	v.f = join_later(&later);
 	env_close(&v);
+	buf_free(&out);
 }
 
 static void other_ways_not_to_answer(void **state)
