@@ -130,6 +130,14 @@ static int checkpoint_in_turn(struct capture *c, struct err *e)
 	}
 }
 
+/* What is put into the file without the lock takes so long that the app, on a slow disk, writes as much meanwhile:
+ * now it must wait for it.  Not for a reader that does not end. */
+static bool too_long(const struct capture *c)
+{
+	return !c->stuck_at && (uint64_t)follow_frames(c->follow) * sq_page_size(c->sq) >
+				       CAPTURE_TAIL_LIMIT;
+}
+
 /* Step 1, but for the syncs. */
 static int prepare(struct capture *c, struct err *e)
 {
@@ -137,7 +145,7 @@ static int prepare(struct capture *c, struct err *e)
 		return -1;
 	/* Where a reset is possible all of it is in the file, and nothing may be done without the write lock. */
 	c->in_file = follow_frames(c->follow);
-	if (!c->may_reset && soften(c, checkpoint_in_turn(c, e), e) < 0)
+	if (!c->may_reset && !too_long(c) && soften(c, checkpoint_in_turn(c, e), e) < 0)
 		return -1;
 	c->eased = true;
 	return 0;
@@ -184,7 +192,7 @@ static int shorten_tail(struct capture *c, struct err *e)
 		return -1;
 	for (int i = 0; i < TAIL_ROUNDS && tail > few && fits == 1; i++)
 		fits = stash_tail(c, &tail, e);
-	if (fits == 1 && soften(c, sync_both(c, e), e) < 0)
+	if (fits == 1 && !too_long(c) && soften(c, sync_both(c, e), e) < 0)
 		return -1;
 	return fits < 0 ? -1 : stash_tail(c, &tail, e) < 0 ? -1 : 0;
 }
