@@ -163,6 +163,7 @@ static bool may_wait(const struct capture *c)
  * an app writes without pause.  *tail: how much there was.  1; 0: more than it holds; -1. */
 static int stash_tail(struct capture *c, uint64_t *tail, struct err *e)
 {
+	uint64_t seen = wal_index_glance(c->map);
 	struct wal_index ix;
 
 	if (capture_index(c, &ix, e) < 0)
@@ -170,10 +171,8 @@ static int stash_tail(struct capture *c, uint64_t *tail, struct err *e)
 	*tail = capture_tail(c, &ix);
 	if (c->stash.len + *tail > STASH_BYTES)
 		return 0;
-	c->seen = wal_index_glance(c->map);
-	return capture_index(c, &ix, e) < 0 || capture_follow(c, &ix, stash_page, e) < 0
-		       ? -1
-		       : 1;
+	c->seen = seen;
+	return capture_follow(c, &ix, stash_page, e) < 0 ? -1 : 1;
 }
 
 static int sync_both(struct capture *c, struct err *e)
@@ -194,7 +193,7 @@ static int shorten_tail(struct capture *c, struct err *e)
 		fits = stash_tail(c, &tail, e);
 	if (fits == 1 && !too_long(c) && soften(c, sync_both(c, e), e) < 0)
 		return -1;
-	return fits < 0 ? -1 : stash_tail(c, &tail, e) < 0 ? -1 : 0;
+	return fits < 0 || stash_tail(c, &tail, e) < 0 ? -1 : 0;
 }
 
 /* The reader that held the last attempt back is still there: its mark is below the WAL's end of then. */
@@ -337,7 +336,7 @@ static void record(struct capture *c, int64_t held_since_us, bool complete)
 static int barrier(struct capture *c, bool patient, struct err *e)
 {
 	int64_t held_since = 0;
-	bool complete = false, later = false;
+	bool complete = false;
 	/* It writes without pause: that many frames since the last look. */
 	bool fast = patient && c->step > c->opt.checkpoint_pages / 16;
 
@@ -348,14 +347,13 @@ static int barrier(struct capture *c, bool patient, struct err *e)
 	c->stats.holder = 0;
 	int rc = prepare(c, &why);
 
-	later = rc == 0 && fast && may_wait(c);
-	if (rc == 0 && !later && not_worth_it(c))
+	if (rc == 0 && fast && may_wait(c))
+		return CAPTURE_LATER;
+	if (rc == 0 && not_worth_it(c))
 		rc = sq_mark_holder(c->sq, 0, &c->stats.holder, &why) < 0 ? -1 : 0;
-	else if (rc == 0 && !later)
+	else if (rc == 0)
 		rc = under_lock(c, &held_since, &complete, &why);
 	sq_write_unlock(c->sq);
-	if (later)
-		return CAPTURE_LATER;
 	record(c, held_since, rc == 0 && complete);
 	if (rc < 0)
 		log_debug("barrier held back", LOGE(&why));
