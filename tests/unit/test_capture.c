@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "wal/frame.h"
 
@@ -23,7 +24,7 @@ struct mirror {
 };
 
 struct env {
-	char dir[64], db[96];
+	char *dir, *db;
 	sqlite3 *app;
 	struct mirror m;
 	struct capture *c;
@@ -92,9 +93,8 @@ static struct env *open_env(const char *pragmas, int64_t slice_us)
 	struct env *t = mem_alloc(sizeof(*t));
 	struct err e = ERR_INIT;
 
-	snprintf(t->dir, sizeof(t->dir), "/tmp/walback-capture-XXXXXX");
-	assert_non_null(mkdtemp(t->dir));
-	snprintf(t->db, sizeof(t->db), "%s/app.db", t->dir);
+	t->dir = tmpdir_new();
+	t->db = file_join(t->dir, "app.db");
 	assert_int_equal(sqlite3_open(t->db, &t->app), SQLITE_OK);
 	sqlite3_busy_timeout(t->app, 5000);
 	sql(t->app, pragmas);
@@ -159,11 +159,10 @@ static void check_equal(struct env *t)
 
 static void end(struct env *t)
 {
-	struct err e = ERR_INIT;
-
 	capture_close(t->c);
 	sqlite3_close(t->app);
-	assert_int_equal(file_remove_tree(t->dir, &e), 0);
+	tmpdir_remove(t->dir);
+	free(t->db);
 	free(t->m.p);
 	free(t);
 }

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "tests/unit/segment_rig.h"
+#include "tests/unit/tmpdir.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #define START_SUM 77
 #define START_TIME 1000
 
-static char dir[64], spool[80];
+static char *dir, *spool;
 
 struct rig {
 	uint32_t page_size;
@@ -28,18 +29,17 @@ struct rig {
 static int begin(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/walback-framer-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(spool, sizeof(spool), "%s/spool", dir);
+	dir = tmpdir_new();
+	spool = file_join(dir, "spool");
 	return 0;
 }
 
 static int end(void **state)
 {
-	struct err e = ERR_INIT;
-
 	(void)state;
-	return file_remove_tree(dir, &e);
+	free(spool);
+	tmpdir_remove(dir);
+	return 0;
 }
 
 static struct rig rig_limited(enum codec c, uint32_t page_size, uint64_t memory,

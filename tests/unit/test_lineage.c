@@ -3,6 +3,7 @@
 #include "agent/store/layout.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "wal/segment.h"
 #include "wal/snapshot.h"
@@ -13,7 +14,7 @@
 
 #define NOW 1700000000000
 
-static char dir[64];
+static char *dir;
 static struct store *store;
 
 static int begin(void **state)
@@ -21,19 +22,17 @@ static int begin(void **state)
 	struct store_options o = { 0 };
 
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/walback-lineage-XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	dir = tmpdir_new();
 	store = store_file_new(dir, &o);
 	return 0;
 }
 
 static int end(void **state)
 {
-	struct err e = ERR_INIT;
-
 	(void)state;
 	store_close(store);
-	return file_remove_tree(dir, &e);
+	tmpdir_remove(dir);
+	return 0;
 }
 
 static void put(const char *key, const struct buf *b)

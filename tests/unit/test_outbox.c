@@ -2,6 +2,7 @@
 #include "agent/replicate/outbox.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -9,23 +10,22 @@
 #include <string.h>
 #include <unistd.h>
 
-static char dir[64], spool[80];
+static char *dir, *spool;
 
 static int begin(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/walback-outbox-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(spool, sizeof(spool), "%s/spool", dir);
+	dir = tmpdir_new();
+	spool = file_join(dir, "spool");
 	return 0;
 }
 
 static int end(void **state)
 {
-	struct err e = ERR_INIT;
-
 	(void)state;
-	return file_remove_tree(dir, &e);
+	free(spool);
+	tmpdir_remove(dir);
+	return 0;
 }
 
 static int put(struct outbox *o, uint32_t index, size_t size, struct err *e)

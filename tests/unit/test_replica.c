@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
 #include <sqlite3.h>
@@ -40,7 +41,7 @@ static struct store_writer *write_begin(struct store *s, const char *key,
 }
 
 struct env {
-	char dir[64], db[96], meta[96], folder[96];
+	char *dir, *db, *meta, *folder;
 	sqlite3 *app;
 	struct replica_config rc;
 	struct db_config cfg;
@@ -85,11 +86,10 @@ static struct env *begin(void)
 	struct env *t = mem_alloc(sizeof(*t));
 	struct err e = ERR_INIT;
 
-	snprintf(t->dir, sizeof(t->dir), "/tmp/walback-replica-XXXXXX");
-	assert_non_null(mkdtemp(t->dir));
-	snprintf(t->db, sizeof(t->db), "%s/app.db", t->dir);
-	snprintf(t->meta, sizeof(t->meta), "%s/meta", t->dir);
-	snprintf(t->folder, sizeof(t->folder), "%s/replica", t->dir);
+	t->dir = tmpdir_new();
+	t->db = file_join(t->dir, "app.db");
+	t->meta = file_join(t->dir, "meta");
+	t->folder = file_join(t->dir, "replica");
 	assert_int_equal(sqlite3_open(t->db, &t->app), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(t->app,
 				      "PRAGMA page_size=4096; PRAGMA journal_mode=wal;"
@@ -167,15 +167,16 @@ static void until_running(struct env *t)
 
 static void end(struct env *t)
 {
-	struct err e = ERR_INIT;
-
 	replica_destroy(t->r);
 	capture_close(t->c);
 	pool_destroy(t->start);
 	pool_destroy(t->upload);
 	stop_destroy(t->stop);
 	sqlite3_close(t->app);
-	assert_int_equal(file_remove_tree(t->dir, &e), 0);
+	tmpdir_remove(t->dir);
+	free(t->db);
+	free(t->meta);
+	free(t->folder);
 	free(t->rc.name);
 	free(t);
 }

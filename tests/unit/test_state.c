@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/replicate/state.h"
 #include "base/file.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -9,23 +10,22 @@
 #include <string.h>
 #include <unistd.h>
 
-static char dir[64], path[80];
+static char *dir, *path;
 
 static int begin(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/walback-state-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/state", dir);
+	dir = tmpdir_new();
+	path = file_join(dir, "state");
 	return 0;
 }
 
 static int end(void **state)
 {
-	struct err e = ERR_INIT;
-
 	(void)state;
-	return file_remove_tree(dir, &e);
+	free(path);
+	tmpdir_remove(dir);
+	return 0;
 }
 
 static struct state sample(uint32_t n)
