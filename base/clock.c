@@ -61,6 +61,26 @@ void clock_sleep_ms(int64_t ms)
 		;
 }
 
+void clock_cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t attr;
+
+	if (pthread_condattr_init(&attr) ||
+	    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) ||
+	    pthread_cond_init(c, &attr)) {
+		fputs("walback: no condition variable on the monotonic clock\n", stderr);
+		abort();
+	}
+	pthread_condattr_destroy(&attr);
+}
+
+int64_t clock_backoff_ms(int64_t ms, int64_t first, int64_t ceiling)
+{
+	if (!ms)
+		return first;
+	return ms < ceiling / 2 ? ms * 2 : ceiling;
+}
+
 void random_bytes(void *p, size_t n)
 {
 	unsigned char *at = p;

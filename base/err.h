@@ -14,6 +14,8 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
+#include <stdbool.h>
+
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 enum errc {
@@ -64,6 +66,7 @@ int err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 
 
 /* Set the searchable slug (a string literal).  An inner one is kept.  Returns -1. */
 int err_slug(struct err *e, const char *slug);
+bool err_has_slug(const struct err *e, const char *slug);
 
 /* Set the exit status if none was set deeper down.  Returns -1. */
 int err_exit(struct err *e, int status);

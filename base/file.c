@@ -181,6 +181,18 @@ int file_sync_dir(const char *path_in_dir, struct err *e)
 	return 0;
 }
 
+bool file_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+bool file_is_at(int fd, const char *path)
+{
+	struct stat ours, there;
+
+	return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && file_same(&ours, &there);
+}
+
 bool file_exists(const char *path)
 {
 	struct stat st;

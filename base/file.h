@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Append the whole file to out.  ERR_NOT_FOUND if there is none; ERR_IO if it exceeds out's room. */
@@ -52,6 +53,10 @@ MUST_CHECK int file_remove_tree(const char *path, struct err *e);
 bool file_exists(const char *path);	 /* anything of that name */
 int64_t file_size(const char *path);	 /* -1: none or not a file */
 int64_t file_mtime_ms(const char *path); /* -1: none */
+/* Is it one and the same file, whatever its names? */
+bool file_same(const struct stat *a, const struct stat *b);
+/* Does the open file lie at path (links followed)?  False also if nothing can be told. */
+bool file_is_at(int fd, const char *path);
 MUST_CHECK int file_free_space(const char *path, uint64_t *bytes, struct err *e);
 
 /* realpath(3) of a path whose last part need not exist; malloc'd. */

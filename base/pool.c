@@ -213,16 +213,6 @@ static void must(int sys, const char *what)
 	abort();
 }
 
-static void init_cond(pthread_cond_t *c)
-{
-	pthread_condattr_t attr;
-
-	must(pthread_condattr_init(&attr), "pthread_condattr_init");
-	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC), "condattr_setclock");
-	must(pthread_cond_init(c, &attr), "pthread_cond_init");
-	pthread_condattr_destroy(&attr);
-}
-
 struct pool *pool_new(const char *name, int workers)
 {
 	struct pool *p = mem_alloc(sizeof(*p));
@@ -230,9 +220,9 @@ struct pool *pool_new(const char *name, int workers)
 
 	assert(workers > 0);
 	must(pthread_mutex_init(&p->lock, NULL), "pthread_mutex_init");
-	init_cond(&p->work);
-	init_cond(&p->timer);
-	init_cond(&p->done);
+	clock_cond_init(&p->work);
+	clock_cond_init(&p->timer);
+	clock_cond_init(&p->done);
 	p->workers = workers;
 	p->threads = mem_array((size_t)workers, sizeof(*p->threads));
 	/* Threads inherit the mask. */

@@ -175,6 +175,11 @@ void text_human_bytes(uint64_t n, char out[24])
 		 units[i]);
 }
 
+bool text_is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
 bool text_starts(const char *s, const char *prefix)
 {
 	return !strncmp(s, prefix, strlen(prefix));

@@ -56,6 +56,8 @@ void text_human_age(int64_t then_ms, int64_t now_ms, char out[32]);
 /* Go's time.Duration.String(), which Litestream's lag column prints: "1h2m3s", "1.5s", "-3ms", "0s". */
 void text_go_duration(int64_t ns, char out[40]);
 
+/* C0 or DEL: what may move a cursor. */
+bool text_is_control(char c);
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 

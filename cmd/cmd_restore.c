@@ -224,7 +224,7 @@ static void say(const struct args *a, struct buf *b)
 	struct err ignored = ERR_INIT;
 
 	for (size_t i = 0; i < b->len; i++)
-		if ((b->p[i] < 0x20 && b->p[i] != '\n') || b->p[i] == 0x7f)
+		if (b->p[i] != '\n' && text_is_control((char)b->p[i]))
 			b->p[i] = '?';
 	/* Nowhere is left to report that stderr is gone. */
 	if (!a->common.quiet)
@@ -428,7 +428,7 @@ static int restore(struct args *a, const struct selection *s)
 		r = replace(a, &rep, &e);
 	if (r == 0) {
 		status = report(a, &rep);
-	} else if (a->if_replica_exists && e.slug && strcmp(e.slug, "no_backup") == 0) {
+	} else if (a->if_replica_exists && err_has_slug(&e, "no_backup")) {
 		log_info("no matching backups found", LOGS("reason", e.msg));
 		status = EXIT_OK;
 	} else {

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -68,17 +69,15 @@ bool cmd_fancy(int fd, const struct common_args *a)
 static void add_visible(struct buf *out, const char *s, const char *slug)
 {
 	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c == '\n' && slug) {
+		if (*s == '\n' && slug) {
 			buf_addf(out, " (code=%s)", slug);
 			slug = NULL;
 		}
 
-		if (c == '\n')
+		if (*s == '\n')
 			buf_add(out, "\n  ", 3);
 		else
-			buf_add(out, c < 0x20 || c == 0x7f ? "?" : s, 1);
+			buf_add(out, text_is_control(*s) ? "?" : s, 1);
 	}
 	if (slug)
 		buf_addf(out, " (code=%s)", slug);

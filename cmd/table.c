@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cmd/common.h"
 
 #include <stdarg.h>
@@ -26,12 +27,10 @@ void table_add(struct table *t, const char *cell)
 	t->ncells++;
 	if (!cell || !*cell)
 		cell = "-";
-	for (; *cell; cell++) {
-		unsigned char c = (unsigned char)*cell;
-
+	for (; *cell; cell++)
 		buf_add(&t->cells,
-			c < 0x20 || (c == 0x20 && !t->blanks) || c == 0x7f ? "?" : cell, 1);
-	}
+			text_is_control(*cell) || (*cell == ' ' && !t->blanks) ? "?" : cell,
+			1);
 	buf_add(&t->cells, "", 1);
 }
 

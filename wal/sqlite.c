@@ -231,11 +231,6 @@ const char *sq_wal_path(const struct sq *s)
 	return s->wal_path;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 static bool stat_shm(const struct sq *s, struct stat *st)
 {
 	char *path = mem_fmt("%s-shm", s->path);
@@ -256,12 +251,12 @@ const char *sq_moved(struct sq *s)
 		return "another file has taken its place";
 	/* A symbolic link may point elsewhere by now. */
 	if (stat(s->given, &given) == 0 && stat(s->path, &real) == 0 &&
-	    !same_file(&given, &real))
+	    !file_same(&given, &real))
 		return "another file has taken its place";
 	if (stat(s->path, &real) == 0 && real.st_size == 0)
 		return "it was truncated to nothing";
 	/* Merely deleted it serves all that have it open; a new one is another world. */
-	if (s->shm.st_ino && stat_shm(s, &shm) && !same_file(&s->shm, &shm))
+	if (s->shm.st_ino && stat_shm(s, &shm) && !file_same(&s->shm, &shm))
 		return "its -shm was deleted and made anew while it was in use (commits "
 		       "may be lost by that; never delete it by hand)";
 	return NULL;

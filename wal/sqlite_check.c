@@ -92,8 +92,7 @@ static void set_message(struct sq_check_result *out, const char *text)
 	size_t n = 0;
 
 	for (; text && *text && n < sizeof(out->message) - 1; text++)
-		out->message[n++] =
-			(char)((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
+		out->message[n++] = text_is_control(*text) ? ' ' : *text;
 	out->message[n] = 0;
 }
 

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -243,7 +244,7 @@ static int check_name(const char *name, struct err *e)
 		   !strcmp(name, "swap.json");
 
 	for (const char *p = name; !bad && *p; p++)
-		bad = *p == '/' || (unsigned char)*p <= 0x20 || *p == 0x7f;
+		bad = *p == '/' || *p == ' ' || text_is_control(*p);
 	if (!bad)
 		return 0;
 	err_set(e, ERR_USAGE, "not usable as the name of a replica: '%.60s'", name);
@@ -253,7 +254,7 @@ static int check_name(const char *name, struct err *e)
 static int check_path_text(const struct replica_config *out, struct err *e)
 {
 	for (const char *p = out->path; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+		if (text_is_control(*p))
 			return err_set(e, ERR_USAGE,
 				       "a control character in the path of a replica");
 	return 0;

@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define ABSENT_POLL_MS 250
@@ -118,21 +117,12 @@ static void deliver_commit(void *arg, int64_t time_ms, uint64_t db_sum, uint32_t
 
 /* ---- the lock ---- */
 
-static bool lock_is_held(const struct database *d, const char *path)
-{
-	struct stat ours, there;
-
-	return d->lock_fd >= 0 && fstat(d->lock_fd, &ours) == 0 &&
-	       stat(path, &there) == 0 && ours.st_dev == there.st_dev &&
-	       ours.st_ino == there.st_ino;
-}
-
 /* Nothing if it is held; with the folder it may have gone. */
 static int take_lock(struct database *d, struct err *e)
 {
 	AUTO_FREE char *path = file_join(d->cfg->meta_path, "lock");
 
-	if (lock_is_held(d, path))
+	if (d->lock_fd >= 0 && file_is_at(d->lock_fd, path))
 		return 0;
 	if (file_mkdirs(d->cfg->meta_path, 0700, e) < 0)
 		return -1;
@@ -196,20 +186,14 @@ static int64_t opening(struct database *d)
 	return d->now_ms;
 }
 
-static int64_t doubled(int64_t ms, int64_t first, int64_t ceiling)
-{
-	if (!ms)
-		return first;
-	return ms < ceiling / 2 ? ms * 2 : ceiling;
-}
-
 static void lost(struct database *d, const struct err *e)
 {
 	bool again = d->lost_ms && d->now_ms - d->lost_ms < LOST_AGAIN_MS;
 
-	d->lost_backoff_ms = again ? doubled(d->lost_backoff_ms, LOST_BACKOFF_FIRST_MS,
-					     LOST_BACKOFF_CEILING_MS)
-				   : 0;
+	d->lost_backoff_ms =
+		again ? clock_backoff_ms(d->lost_backoff_ms, LOST_BACKOFF_FIRST_MS,
+					 LOST_BACKOFF_CEILING_MS)
+		      : 0;
 	d->lost_ms = d->now_ms;
 	d->open_not_before_ms = d->now_ms + d->lost_backoff_ms;
 	log_warn("capture begins anew", LOGS("db", d->cfg->path), LOGE(e),
@@ -235,8 +219,8 @@ static int64_t settling(struct database *d)
 				    "nothing is replicated yet", d->cfg->path, &e);
 		atomic_store(&d->ready, true); /* its reader is held */
 		d->barrier_backoff_ms =
-			doubled(d->barrier_backoff_ms, BARRIER_BACKOFF_FIRST_MS,
-				BARRIER_BACKOFF_CEILING_MS);
+			clock_backoff_ms(d->barrier_backoff_ms, BARRIER_BACKOFF_FIRST_MS,
+					 BARRIER_BACKOFF_CEILING_MS);
 		return clock_mono_ms() + d->barrier_backoff_ms;
 	}
 	d->barrier_backoff_ms = 0;
@@ -313,8 +297,8 @@ static int barrier(struct database *d, struct err *e)
 	tell_held_back(d, st, rc != CAPTURE_HELD_BACK);
 	d->barrier_backoff_ms =
 		rc ? 0
-		   : doubled(d->barrier_backoff_ms, BARRIER_BACKOFF_FIRST_MS,
-			     BARRIER_BACKOFF_CEILING_MS);
+		   : clock_backoff_ms(d->barrier_backoff_ms, BARRIER_BACKOFF_FIRST_MS,
+				      BARRIER_BACKOFF_CEILING_MS);
 	d->barrier_not_before_ms = clock_mono_ms() + d->barrier_backoff_ms;
 	return 0;
 }

@@ -14,7 +14,7 @@ struct places {
 	atomic_int left;
 };
 
-/* False: all are taken; try again later.  Every true is followed by places_give. */
+/* False: all are taken; try again later.  Every true is followed by places_leave. */
 static inline bool places_take(struct places *p)
 {
 	if (atomic_fetch_sub(&p->left, 1) > 0)
@@ -23,9 +23,12 @@ static inline bool places_take(struct places *p)
 	return false;
 }
 
-static inline void places_give(struct places *p)
+/* If *held, it is held no more. */
+static inline void places_leave(struct places *p, bool *held)
 {
-	atomic_fetch_add(&p->left, 1);
+	if (*held)
+		atomic_fetch_add(&p->left, 1);
+	*held = false;
 }
 
 #endif

@@ -14,17 +14,6 @@
 #define GATHER_MS 3 /* a burst of commits travels together */
 #define SNAPSHOT_WAL_FLOOR (64ULL << 20)
 
-/* Waits must not depend on a wall clock that is set back. */
-static void init_cond(pthread_cond_t *c)
-{
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(c, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
 struct replica *replica_new(const struct replica_env *env, const struct db_config *db,
 			    const struct replica_config *rc, void (*wake_local)(void *arg),
 			    void *arg, struct err *e)
@@ -34,7 +23,7 @@ struct replica *replica_new(const struct replica_env *env, const struct db_confi
 	AUTO_FREE char *state_path = NULL;
 
 	pthread_mutex_init(&r->mu, NULL);
-	init_cond(&r->cv);
+	clock_cond_init(&r->cv);
 	r->env = env;
 	r->db = db;
 	r->rc = rc;

@@ -75,7 +75,7 @@ struct replica {
 	bool kick_start, kick_upload; /* with mu: the next try is due at once */
 	int64_t upload_not_before_ms; /* upload_job's */
 	int64_t seen_ms; /* clock_mono_ms: the record was found in the store; upload_job's */
-	int backoff_ms;
+	int64_t backoff_ms;
 	int64_t not_before_ms; /* clock_mono_ms: the next try after a failure */
 	struct log_trouble start_trouble, upload_trouble;
 	int64_t last_snapshot_ms; /* clock_mono_ms */

@@ -122,14 +122,6 @@ void replica_set_gate(struct replica *r, struct wal_pos gate)
 	job_wake(r->upload_job);
 }
 
-/* It answers: a worker like any other from here on. */
-static void leave_place(struct replica *r)
-{
-	if (r->placed)
-		places_give(r->env->start_places);
-	r->placed = false;
-}
-
 /* The first word with a store that may be away: a short time for it at first, so that it keeps no worker from those
  * that answer, and more with each failure. */
 static int reach(struct replica *r, struct err *e)
@@ -138,8 +130,8 @@ static int reach(struct replica *r, struct err *e)
 	CLEANUP(buf_free) struct buf b = BUF(RECORDS_SIZE_MAX);
 	struct err le = ERR_INIT;
 
-	for (int ms = BACKOFF_FIRST_MS; ms < r->backoff_ms && o.timeout_ms < CONTACT_MAX_MS;
-	     ms *= 2)
+	for (int64_t ms = BACKOFF_FIRST_MS;
+	     ms < r->backoff_ms && o.timeout_ms < CONTACT_MAX_MS; ms *= 2)
 		o.timeout_ms *= 2;
 	CLEANUP(store_closep) struct store *s = store_open(r->rc, &o, e);
 
@@ -239,7 +231,8 @@ static int store_generation(struct replica *r, unsigned epoch, struct err *e)
 
 	if (reserve(r, e) < 0 || reach(r, e) < 0 || decide(r, e) < 0)
 		return -1;
-	leave_place(r);
+	/* It answers: a worker like any other from here on. */
+	places_leave(r->env->start_places, &r->placed);
 	/* Closed until the record is there, which comes before every other object. */
 	replica_set_gate(r, GATE_CLOSED);
 	if (replica_ask(r, epoch, REQUEST_BEGIN, &a, e) < 0)
@@ -319,9 +312,8 @@ static void failed(struct replica *r, bool begin, const struct err *e)
 		log_trouble(&r->start_trouble, LOG_ERROR,
 			    begin ? "cannot begin to replicate" : "no new snapshot yet",
 			    r->db->path, e);
-	r->backoff_ms = r->backoff_ms ? r->backoff_ms * 2 : BACKOFF_FIRST_MS;
-	if (r->backoff_ms > BACKOFF_CEILING_MS)
-		r->backoff_ms = BACKOFF_CEILING_MS;
+	r->backoff_ms =
+		clock_backoff_ms(r->backoff_ms, BACKOFF_FIRST_MS, BACKOFF_CEILING_MS);
 	r->not_before_ms = clock_mono_ms() + r->backoff_ms;
 	job_wake_at(r->start_job, r->not_before_ms);
 }
@@ -353,7 +345,7 @@ static void run(struct replica *r, unsigned epoch, bool begin)
 		failed(r, begin, &e);
 	else
 		done(r, epoch, begin);
-	leave_place(r);
+	places_leave(r->env->start_places, &r->placed);
 }
 
 void replica_start_run(void *arg)

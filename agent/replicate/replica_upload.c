@@ -157,11 +157,6 @@ static void abandon(struct replica *r, const struct outbox *o, const char *why,
 	job_wake(r->start_job);
 }
 
-static bool has_slug(const struct err *e, const char *slug)
-{
-	return e->slug && !strcmp(e->slug, slug);
-}
-
 /* A store that does not answer must not keep the pool's workers from those that do: the pause is at least
  * as long as the try was. */
 static void try_later(struct replica *r, int64_t began_ms, const struct err *e)
@@ -205,11 +200,11 @@ static bool upload_one(struct replica *r, struct outbox *o, struct wal_pos gate)
 		acknowledge(r, o, it);
 		return true;
 	}
-	if (has_slug(&e, "writer_superseded")) {
+	if (err_has_slug(&e, "writer_superseded")) {
 		abandon(r, o, "superseded by another writer", &e);
 		return false;
 	}
-	if (has_slug(&e, "replica_emptied")) {
+	if (err_has_slug(&e, "replica_emptied")) {
 		abandon(r, o, "what was replicated has gone, a new generation follows", &e);
 		return false;
 	}
@@ -235,13 +230,6 @@ static bool take_place(struct replica *r, bool *placed)
 	return false;
 }
 
-static void leave_place(struct replica *r, bool *placed)
-{
-	if (*placed)
-		places_give(r->env->upload_places);
-	*placed = false;
-}
-
 void replica_upload_run(void *arg)
 {
 	struct replica *r = arg;
@@ -258,7 +246,7 @@ void replica_upload_run(void *arg)
 		if (more)
 			more = upload_one(r, o, gate);
 		if (!r->upload_trouble.on)
-			leave_place(r, &placed);
+			places_leave(r->env->upload_places, &placed);
 		pthread_mutex_lock(&r->mu);
 		struct outbox *doomed = r->doomed;
 
@@ -267,5 +255,5 @@ void replica_upload_run(void *arg)
 		pthread_mutex_unlock(&r->mu);
 		outbox_destroy(doomed);
 	}
-	leave_place(r, &placed);
+	places_leave(r->env->upload_places, &placed);
 }

@@ -113,10 +113,7 @@ void state_close(struct state_file *f)
 
 bool state_in_place(const struct state_file *f)
 {
-	struct stat ours, there;
-
-	return fstat(f->fd, &ours) == 0 && stat(f->path, &there) == 0 &&
-	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+	return file_is_at(f->fd, f->path);
 }
 
 bool state_get(const struct state_file *f, struct state *out)

@@ -106,8 +106,7 @@ static bool still_there(const struct place *p)
 {
 	struct stat a, b;
 
-	return fstat(p->fd, &a) == 0 && lstat(p->path, &b) == 0 && a.st_dev == b.st_dev &&
-	       a.st_ino == b.st_ino;
+	return fstat(p->fd, &a) == 0 && lstat(p->path, &b) == 0 && file_same(&a, &b);
 }
 
 static int open_beside(struct place *p, struct err *e)

@@ -94,12 +94,10 @@ void keeper_start_later(struct keeper *k)
 {
 	int64_t now = clock_mono_ms();
 
-	if (k->backoff_ms == 0 || now - k->since_ms >= SETTLED_MS)
-		k->backoff_ms = BACKOFF_FIRST_MS;
+	if (now - k->since_ms >= SETTLED_MS)
+		k->backoff_ms = 0;
+	k->backoff_ms = clock_backoff_ms(k->backoff_ms, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
 	k->again_ms = now + k->backoff_ms;
-	k->backoff_ms *= 2;
-	if (k->backoff_ms > BACKOFF_MAX_MS)
-		k->backoff_ms = BACKOFF_MAX_MS;
 }
 
 void keeper_signal(const struct keeper *k, int sig)

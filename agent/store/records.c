@@ -34,7 +34,7 @@ static void take_text(const struct json *o, const char *key, char *out, size_t s
 	size_t n = 0;
 
 	for (; s && s[n] && n + 1 < size; n++)
-		out[n] = (unsigned char)s[n] < 0x20 || s[n] == 0x7f ? '?' : s[n];
+		out[n] = text_is_control(s[n]) ? '?' : s[n];
 	out[n] = '\0';
 }
 

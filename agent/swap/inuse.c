@@ -96,8 +96,7 @@ static bool has_open(pid_t pid, const struct stat *file)
 
 	while (d && (de = readdir(d))) /* NOLINT(concurrency-mt-unsafe): own stream */
 		if (de->d_name[0] != '.' && fstatat(dirfd(d), de->d_name, &st, 0) == 0 &&
-		    st.st_dev == file->st_dev && st.st_ino == file->st_ino &&
-		    may_write(pid, de->d_name))
+		    file_same(&st, file) && may_write(pid, de->d_name))
 			return true;
 	return false;
 }

@@ -45,7 +45,7 @@ static char *name_to_keep(const struct swap *s, struct err *e)
 
 	if (there < 0 || done < 0)
 		return NULL;
-	if (!there || db.st_size == 0 || !done || swap_same_inode(&db, &kept))
+	if (!there || db.st_size == 0 || !done || file_same(&db, &kept))
 		return mem_str(s->quarantine);
 	return swap_free_name(s->db, "replaced", clock_wall_ms(), e);
 }
@@ -138,7 +138,7 @@ static int undo(struct swap *s, struct swap_report *out, struct err *e)
 		return -1;
 	if (!there && linked && file_rename(s->quarantine, s->db, e) < 0)
 		return -1;
-	bool ours = !there || !linked || swap_same_inode(&db, &kept);
+	bool ours = !there || !linked || file_same(&db, &kept);
 
 	for (size_t i = 0; ours && i < SIDES; i++) {
 		AUTO_FREE char *to = mem_fmt("%s%s", s->db, side_suffixes[i]);
@@ -169,7 +169,7 @@ static int was_renamed(const struct swap *s, struct err *e)
 	if (!there)
 		return 0;
 	if (linked)
-		return !swap_same_inode(&db, &kept);
+		return !file_same(&db, &kept);
 	if (!s->old)
 		return 1;
 	/* The quarantined file was removed by hand, or the link never made: only the content tells. */

@@ -58,11 +58,6 @@ void swap_free(struct swap *s)
 	free(s->quarantine);
 }
 
-bool swap_same_inode(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 /* 1 there, 0 not there, -1 cannot tell. */
 int swap_look(const char *path, struct stat *st, struct err *e)
 {
@@ -104,8 +99,7 @@ static int try_lock(struct swap *s, struct err *e)
 		return errno == ENOENT ? 0 : err_errno(e, "open %s", s->lock);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? 0 : err_errno(e, "lock %s", s->lock);
-	if (fstat(fd, &mine) < 0 || stat(s->lock, &named) < 0 ||
-	    !swap_same_inode(&mine, &named))
+	if (fstat(fd, &mine) < 0 || stat(s->lock, &named) < 0 || !file_same(&mine, &named))
 		return 0;
 	s->lock_fd = steal_fd(&fd);
 	return 1;

@@ -47,6 +47,5 @@ MUST_CHECK int swap_sum_of_file(const char *path, uint64_t *sum, struct err *e);
 
 /* lstat: 1 there, 0 not there, -1 cannot tell. */
 MUST_CHECK int swap_look(const char *path, struct stat *st, struct err *e);
-bool swap_same_inode(const struct stat *a, const struct stat *b);
 
 #endif

@@ -50,12 +50,26 @@ static void random_values_differ(void **state)
 	assert_int_equal(strspn(a, "0123456789abcdef"), 16);
 }
 
+static void pauses_double_up_to_their_ceiling(void **state)
+{
+	static const int64_t want[] = { 250, 500, 1000, 2000, 3000, 3000 };
+	int64_t ms = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
+		ms = clock_backoff_ms(ms, 250, 3000);
+		assert_int_equal(ms, want[i]);
+	}
+	assert_int_equal(clock_backoff_ms(INT64_MAX, 1, 3000), 3000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clocks_agree_in_their_units),
 		cmocka_unit_test(sleeping_takes_as_long_as_said),
 		cmocka_unit_test(random_values_differ),
+		cmocka_unit_test(pauses_double_up_to_their_ceiling),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -407,6 +407,29 @@ static void real_paths_need_no_last_part(void **state)
 
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, enter, leave)
 
+static void a_file_is_known_again_by_any_of_its_names(void **state)
+{
+	struct stat a, b;
+
+	(void)state;
+	put("a", "1");
+	put("b", "1");
+	assert_int_equal(link("a", "hard"), 0);
+	assert_int_equal(symlink("a", "soft"), 0);
+	assert_int_equal(stat("a", &a), 0);
+	assert_int_equal(stat("hard", &b), 0);
+	assert_true(file_same(&a, &b));
+	assert_int_equal(stat("b", &b), 0);
+	assert_false(file_same(&a, &b));
+	AUTO_CLOSE int fd = open("a", O_RDONLY | O_CLOEXEC);
+
+	assert_true(file_is_at(fd, "hard"));
+	assert_true(file_is_at(fd, "soft"));
+	assert_false(file_is_at(fd, "b"));
+	assert_false(file_is_at(fd, "none"));
+	assert_false(file_is_at(-1, "a"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +453,7 @@ int main(void)
 		IN_DIR(the_folder_of_a_path_can_be_synced),
 		IN_DIR(paths_are_taken_apart_and_joined),
 		IN_DIR(real_paths_need_no_last_part),
+		IN_DIR(a_file_is_known_again_by_any_of_its_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

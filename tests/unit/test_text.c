@@ -358,6 +358,13 @@ static void only_well_formed_utf8_is_a_character(void **state)
 	}
 }
 
+static void what_may_move_a_cursor_is_a_control_character(void **state)
+{
+	(void)state;
+	for (int c = 0; c < 256; c++)
+		assert_int_equal(text_is_control((char)c), c < 32 || c == 127);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +381,7 @@ int main(void)
 		cmocka_unit_test(uri_decoding_stops_at_the_given_length),
 		cmocka_unit_test(bytes_become_hex),
 		cmocka_unit_test(only_well_formed_utf8_is_a_character),
+		cmocka_unit_test(what_may_move_a_cursor_is_a_control_character),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
