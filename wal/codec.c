@@ -158,6 +158,11 @@ void encoder_add(struct encoder *x, const void *data, size_t n)
 			add_block(x, x->in, x->len);
 			x->len = 0;
 		}
+		/* From here on the library gathers its blocks by itself. */
+		if (x->open && x->codec == CODEC_ZST) {
+			zst_push(x, p, n, ZSTD_e_continue);
+			return;
+		}
 		if (!x->len && n > x->block) {
 			add_block(x, p, x->block);
 			p += x->block;
