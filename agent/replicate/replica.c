@@ -12,7 +12,6 @@
 
 #define OUTBOX_MEMORY (8U << 20)
 #define GATHER_MS 3 /* a burst of commits travels together */
-#define SNAPSHOT_WAL_FLOOR (64ULL << 20)
 
 struct replica *replica_new(const struct replica_env *env, const struct db_config *db,
 			    const struct replica_config *rc, void (*wake_local)(void *arg),
@@ -188,9 +187,8 @@ static void snapshot_if_due(struct replica *r, int64_t mono_ms)
 	uint64_t db = (uint64_t)r->answer.pages * r->facts.page_size;
 
 	due = r->phase == REPLICA_RUNNING && !r->snapshot_due && wal > 0 &&
-	      (wal > (db > SNAPSHOT_WAL_FLOOR ? db : SNAPSHOT_WAL_FLOOR) ||
-	       (r->rc->snapshot_interval_ms > 0 &&
-		mono_ms - r->last_snapshot_ms >= r->rc->snapshot_interval_ms));
+	      snapshotter_is_due(wal, db, mono_ms - r->last_snapshot_ms,
+				 r->rc->snapshot_interval_ms);
 	if (due)
 		r->snapshot_due = true;
 	pthread_mutex_unlock(&r->mu);

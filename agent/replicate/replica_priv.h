@@ -103,6 +103,11 @@ MUST_CHECK int replica_await_acked(struct replica *r, unsigned epoch, struct wal
 				   struct err *e);
 void replica_set_gate(struct replica *r, struct wal_pos gate);
 
+/* By wal_bytes framed since the last snapshot, of which there are some, and its age; interval_ms: `snapshot-interval`.
+ * Not by size while the last one is younger than half a minute: an app that writes without pause would cause one
+ * after the other, and a restore replays what such an app writes in that time within seconds. */
+bool snapshotter_is_due(uint64_t wal_bytes, uint64_t db_bytes, int64_t age_ms,
+			int64_t interval_ms);
 /* The snapshot of the generation in r->plan: a fuzzy one read from a->file (closed), or the local copy at
  * r->copy_path (removed).  a is what the request answered. */
 MUST_CHECK int snapshotter_fuzzy(struct replica *r, unsigned epoch,

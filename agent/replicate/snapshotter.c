@@ -23,6 +23,8 @@
 
 #define OUT_LIMIT (4U << 20)
 #define COPY_CHUNK (1U << 20)
+#define WAL_FLOOR (64ULL << 20)
+#define GAP_MS 30000
 
 /* One at a time in this process: a snapshot is bound by CPU and disk. */
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
@@ -38,6 +40,15 @@ struct shot {
 	uint64_t stored;
 	int64_t began_ms;
 };
+
+bool snapshotter_is_due(uint64_t wal_bytes, uint64_t db_bytes, int64_t age_ms,
+			int64_t interval_ms)
+{
+	if (interval_ms > 0 && age_ms >= interval_ms)
+		return true;
+	return age_ms >= GAP_MS &&
+	       wal_bytes > (db_bytes > WAL_FLOOR ? db_bytes : WAL_FLOOR);
+}
 
 static int shot_begin(struct shot *s, struct replica *r, uint32_t index, struct err *e)
 {

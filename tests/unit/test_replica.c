@@ -227,11 +227,41 @@ static void a_stop_ends_the_copy_for_a_snapshot(void **state)
 	end(t);
 }
 
+static void a_snapshot_is_due_by_size_or_by_age(void **state)
+{
+	const uint64_t mib = 1 << 20;
+	static const struct {
+		uint64_t wal_mib, db_mib;
+		int64_t age_ms, interval_ms;
+		bool due;
+	} row[] = {
+		{ 64, 1, 60000, 0, false },
+		{ 65, 1, 60000, 0, true },
+		{ 65, 1, 30000, 0, true },
+		{ 65, 1, 29999, 0, false }, /* not one after the other */
+		{ 5000, 1, 29999, 0, false },
+		{ 65, 200, 60000, 0, false },
+		{ 200, 200, 60000, 0, false },
+		{ 201, 200, 60000, 0, true },
+		{ 0, 200, 86399999, 86400000, false },
+		{ 0, 200, 86400000, 86400000, true },
+		{ 0, 200, 86400000 * 2, 0, false },
+		{ 0, 200, 5000, 5000, true }, /* as the user says */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
+		if (snapshotter_is_due(row[i].wal_mib * mib, row[i].db_mib * mib,
+				       row[i].age_ms, row[i].interval_ms) != row[i].due)
+			fail_msg("row %zu", i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			a_snapshot_is_not_uploaded_again_when_only_head_could_not_be_written),
+		cmocka_unit_test(a_snapshot_is_due_by_size_or_by_age),
 		cmocka_unit_test(a_head_that_has_moved_is_decided_about_anew),
 		cmocka_unit_test(a_stop_ends_the_copy_for_a_snapshot),
 	};
