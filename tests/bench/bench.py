@@ -42,8 +42,8 @@ def report(what, who, *values):
     print(f'{what:34} {who:18} ' + '  '.join(values), flush=True)
 
 
-def measured(args, env, timeout=300, stdin=None):
-    """Run; (seconds, peak RSS in MB, stdout, stderr)."""
+def measured(args, env, timeout=300, stdin=None, poll=0.002):
+    """Run; (seconds, peak RSS in MB, stdout, stderr).  Looking at it costs time itself: poll."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         t0 = time.monotonic()
         p = subprocess.Popen([str(a) for a in args], stdin=stdin or subprocess.DEVNULL, stdout=out, stderr=err, env=env)
@@ -59,7 +59,7 @@ def measured(args, env, timeout=300, stdin=None):
                 p.kill()
                 os.waitpid(p.pid, 0)
                 sys.exit(f'{args[0]}: no end within {timeout} s')
-            time.sleep(0.002)
+            time.sleep(poll)
         seconds = time.monotonic() - t0
         p.returncode = os.waitstatus_to_exitcode(status)
         proc._live.discard(p)
@@ -259,7 +259,7 @@ class Bench:
                              litestream.Litestream('0.3.13', self.folder).replicate(db, target.litestream,
                                                                                     **{'sync-interval': '1s'}))
                     time.sleep(2)
-                _, _, o, _ = measured([TOOLS / 'writer', db, 8], proc.clean_env())
+                _, _, o, _ = measured([TOOLS / 'writer', db, 8], proc.clean_env(), poll=0.1)
                 if agent:
                     if not agent.alive():
                         sys.exit(f'the agent ended: {agent.text()[-3000:]}')
