@@ -10,7 +10,7 @@
 #define CAPTURE_TAIL_LIMIT (32U << 20) /* bytes that the app may be ahead of us */
 #define CAPTURE_HOLD_CEILING_MS 1000LL /* of the write lock at one time */
 /* The WAL of an app that writes without pause may grow to so many times the threshold. */
-#define CAPTURE_PATIENCE 3
+#define CAPTURE_PATIENCE 5
 
 /* Pages copied while the write lock is held, to be delivered after it. */
 struct stash {

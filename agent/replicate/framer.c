@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDEX_BYTES (4U << 20)
+#define INDEX_BYTES (8U << 20)
 #define OPEN_BYTES (16U << 20)
 /* Compressed bytes of a segment: at worst a little more than raw, and the commits' table. */
 #define OBJECT_LIMIT (64U << 20)

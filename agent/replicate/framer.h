@@ -2,7 +2,7 @@
 /*
  * Commits to segments, for one replica: each frames for itself into its generation's stored
  * indexes (docs/format.md).  A segment is cut when the caller says, at 16 MiB inside a
- * transaction, and where a stored index ends (about 4 MiB).  Local side only, one thread.
+ * transaction, and where a stored index ends (about 8 MiB).  Local side only, one thread.
  */
 #ifndef AGENT_FRAMER_H
 #define AGENT_FRAMER_H

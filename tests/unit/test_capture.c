@@ -365,21 +365,21 @@ static void an_app_that_writes_without_pause_meets_fewer_barriers(void **state)
 
 	write_frames(t, 20);
 	assert_false(capture_barrier_due(t->c));
-	write_frames(t,
-		     50); /* one more step like this leads close to the threshold of 100 */
+	/* One more step like this leads close to the threshold of 100. */
+	write_frames(t, 50);
 	assert_true(capture_barrier_due(t->c));
 	assert_int_equal(ease(t), CAPTURE_LATER);
 	assert_false(capture_barrier_due(t->c));
 	write_frames(t, 150);
 	assert_false(capture_barrier_due(t->c));
 	assert_int_equal(capture_stats(t->c)->barriers, before);
-	write_frames(t, 150);
+	write_frames(t, 350);
 	assert_true(capture_barrier_due(t->c));
 	assert_int_equal(ease(t), CAPTURE_RESTS);
 	assert_int_equal(capture_stats(t->c)->barriers, before + 1);
 	assert_true(capture_at_rest(t->c));
 	check_equal(t);
-	assert_int_equal(t->m.commits, 370);
+	assert_int_equal(t->m.commits, 570);
 	end(t);
 }
 

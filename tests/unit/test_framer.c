@@ -233,10 +233,10 @@ static void the_next_index_begins_at_its_offset_0(void **state)
 	rig_free(&r);
 }
 
-/* Whole transactions only: the one that reaches 4 MiB still belongs to the index. */
-static void an_index_ends_by_itself_at_4_mib(void **state)
+/* Whole transactions only: the one that reaches 8 MiB still belongs to the index. */
+static void an_index_ends_by_itself_at_8_mib(void **state)
 {
-	const uint32_t just_below = (uint32_t)((4 * MIB - HEADER - 1) / FRAME);
+	const uint32_t just_below = (uint32_t)((8 * MIB - HEADER - 1) / FRAME);
 	const uint64_t len = HEADER + (uint64_t)(just_below + 100) * FRAME;
 	struct rig r = rig_of(CODEC_ZST);
 	struct reading *chain = new_chain(PS);
@@ -341,7 +341,7 @@ int main(void)
 		CASE(commits_wait_for_a_cut_and_travel_together),
 		CASE(times_never_decrease_from_one_segment_to_the_next),
 		CASE(the_next_index_begins_at_its_offset_0),
-		CASE(an_index_ends_by_itself_at_4_mib),
+		CASE(an_index_ends_by_itself_at_8_mib),
 		CASE(a_large_transaction_travels_in_parts_of_16_mib),
 		CASE(a_transaction_under_way_is_not_pending),
 		CASE(a_full_outbox_is_the_end_of_the_generation),
