@@ -42,7 +42,7 @@ def report(what, who, *values):
     print(f'{what:34} {who:18} ' + '  '.join(values), flush=True)
 
 
-def measured(args, env, timeout=300, stdin=None, poll=0.002):
+def measured(args, env, timeout=300, stdin=None, poll=0.01):
     """Run; (seconds, peak RSS in MB, stdout, stderr).  Looking at it costs time itself: poll."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         t0 = time.monotonic()
