@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -115,7 +116,7 @@ static int same_history(const struct db_config *db, const struct replica_config 
 static const struct facts_ops fakes = { check, restore, same_history };
 
 struct box {
-	char dir[40], path[64];
+	char *dir, path[300];
 	char names[2][2];
 	struct replica_config replicas[2];
 	struct db_config db;
@@ -125,8 +126,7 @@ static int new_box(void **state)
 {
 	struct box *b = calloc(1, sizeof(*b));
 
-	strcpy(b->dir, "/tmp/boot-XXXXXX");
-	assert_non_null(mkdtemp(b->dir));
+	b->dir = tmpdir_new();
 	snprintf(b->path, sizeof(b->path), "%s/app.db", b->dir);
 	for (int i = 0; i < 2; i++) {
 		b->names[i][0] = (char)('a' + i);
@@ -148,10 +148,8 @@ static int new_box(void **state)
 static int drop_box(void **state)
 {
 	struct box *b = *state;
-	char cmd[64];
 
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", b->dir);
-	assert_int_equal(system(cmd), 0);
+	tmpdir_remove(b->dir);
 	free(b);
 	return 0;
 }

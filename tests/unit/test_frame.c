@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/bytes.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "wal/frame.h"
 #include "wal/synth.h"
@@ -149,8 +150,6 @@ static void frames_lie_one_behind_the_other(void **state)
 
 /* ---- SQLite as the oracle ---- */
 
-static char dir[] = "/tmp/walback-frame-XXXXXX";
-
 static void run(sqlite3 *db, const char *sql)
 {
 	char *msg = NULL;
@@ -270,10 +269,11 @@ static void check_by_sqlite(const char *old_path, const char *wal_path, sqlite3_
 
 static void sqlite_accepts_a_wal_that_synth_framed(void **state)
 {
+	char *dir = tmpdir_new();
+
 	(void)state;
-	assert_non_null(mkdtemp(dir));
 	for (uint32_t ps = 512; ps <= 65536; ps *= 2) {
-		char now[100], old[100], wal[100];
+		char now[300], old[300], wal[300];
 		size_t na, nb, nc;
 
 		snprintf(now, sizeof now, "%s/now.db", dir);
@@ -291,11 +291,8 @@ static void sqlite_accepts_a_wal_that_synth_framed(void **state)
 		free(result);
 		free(after);
 		free(before);
-		unlink(now);
-		unlink(old);
-		unlink(wal);
 	}
-	assert_int_equal(rmdir(dir), 0);
+	tmpdir_remove(dir);
 }
 
 static void each_index_has_its_number_and_fresh_salts(void **state)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
 #include "tests/unit/store_suite.h"
+#include "tests/unit/tmpdir.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -16,11 +17,9 @@ static void path_of(char out[300], const char *name)
 
 static int setup(void **state)
 {
-	char dir[] = "/tmp/walback-store-XXXXXX";
+	AUTO_FREE char *dir = tmpdir_new();
 	const struct store_options o = { .timeout_ms = 300 };
 
-	if (!mkdtemp(dir))
-		return -1;
 	root = mem_fmt("%s/new/root", dir);
 	*state = store_file_new(root, &o);
 	return 0;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -30,7 +31,7 @@ struct setup {
 };
 
 struct run {
-	char dir[40], log[64];
+	char *dir, log[300];
 	pid_t pid;
 };
 
@@ -38,8 +39,7 @@ static int new_run(void **state)
 {
 	struct run *r = calloc(1, sizeof(*r));
 
-	strcpy(r->dir, "/tmp/supervise-XXXXXX");
-	assert_non_null(mkdtemp(r->dir));
+	r->dir = tmpdir_new();
 	snprintf(r->log, sizeof(r->log), "%s/log", r->dir);
 	setenv("DIR", r->dir, 1);
 	*state = r;
@@ -49,12 +49,10 @@ static int new_run(void **state)
 static int drop_run(void **state)
 {
 	struct run *r = *state;
-	char cmd[64];
 
 	if (r->pid)
 		kill(r->pid, SIGKILL);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", r->dir);
-	assert_int_equal(system(cmd), 0);
+	tmpdir_remove(r->dir);
 	free(r);
 	return 0;
 }
