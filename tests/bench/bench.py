@@ -6,7 +6,8 @@
             no latency: walback, Litestream 0.3.13, and a raw parallel download of the same objects
   snapshot  the first snapshot of a 256 MB database to S3 on loopback: time and memory
   latency   a lone commit until its object is in the store
-  writer    a flat-out writer alone, beside walback, beside Litestream
+  writer    a flat-out writer alone, beside walback (S3 and a folder), beside Litestream; the S3 server
+            takes its share of the same cores
   start     `walback version` against an empty program linked to the same libraries
   idle      memory of an agent with one idle database
 
@@ -248,13 +249,13 @@ class Bench:
     def writer(self):
         speeds = {}
         for turn in range(3):
-            for who in ('alone', 'beside walback', 'beside Litestream'):
+            for who in ('alone', 'beside walback', 'walback, a folder', 'beside Litestream'):
                 folder = self.folder / 'writer'
                 folder.mkdir()
                 db = sqlite.create(folder / 'app.db')
                 agent = None
                 if who != 'alone':
-                    target = self.target()
+                    target = wb.file_target(folder / 'replica') if 'folder' in who else self.target()
                     agent = (self.walback.replicate(db, target) if 'walback' in who else
                              litestream.Litestream('0.3.13', self.folder).replicate(db, target.litestream,
                                                                                     **{'sync-interval': '1s'}))
