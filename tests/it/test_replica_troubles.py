@@ -89,13 +89,14 @@ def test_an_lz4_snapshot_without_room_costs_only_the_snapshot(walback, file_repl
 
 def test_large_transactions_alone_are_followed_by_snapshots(walback, file_replica, db, tmp_path):
     """Each ends a stored index by itself, so that nothing is ever left to cut."""
-    with walback.replicate(db, file_replica) as agent:
+    with walback.replicate(db, file_replica, {'snapshot-interval': '1s'}) as agent:
         agent.wait_log('generation begun')
         conn = sqlite.connect(db)
         conn.execute('CREATE TABLE big(id INTEGER PRIMARY KEY, b BLOB)')
-        time.sleep(0.3)
-        for n in range(14):
-            conn.execute('REPLACE INTO big VALUES(1, zeroblob(6000000))')
+        time.sleep(1.3)
+        conn.execute('REPLACE INTO big VALUES(1, zeroblob(9000000))')
+        time.sleep(1.3)
+        conn.execute('REPLACE INTO big VALUES(1, zeroblob(9000000))')
         proc.wait_until(lambda: agent.text().count('snapshot uploaded') >= 2, 20, agent.text)
         conn.close()
         assert agent.stop() == 0
