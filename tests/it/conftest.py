@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 # pylint: disable=wrong-import-position
-from testenv import litestream, s3, sqlite, toxiproxy as toxi, walback as wb   # noqa: E402
+from testenv import fakes3, litestream, s3, sqlite, toxiproxy as toxi, walback as wb   # noqa: E402
 
 
 @pytest.fixture
@@ -31,6 +31,14 @@ def _server(kind):
 versitygw = _server(s3.Versitygw)      # the main S3 server
 s3s_fs = _server(s3.S3sFs)             # the second one; skipped where it is not installed
 rclone = _server(s3.RcloneS3)          # ignores conditional writes; skipped where it is not installed
+
+
+@pytest.fixture
+def fake_s3():
+    """A server that fails on command; a new one for each test."""
+    running = fakes3.FakeS3()
+    yield running
+    running.stop()
 
 
 @pytest.fixture(params=['versitygw', 's3s_fs'])

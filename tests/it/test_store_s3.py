@@ -27,6 +27,13 @@ def test_the_store_suite_passes(any_s3):
     assert r.returncode == 0, r.stdout[-6000:]
 
 
+def test_the_store_suite_passes_on_the_fake(fake_s3):
+    """So it does what it should as the real ones do, and a fault told to it is the only difference."""
+    r = run_suite(fake_s3.endpoint, fake_s3.bucket().bucket, 'atomic')
+    assert r.returncode == 0, r.stdout[-6000:]
+    assert not fake_s3.uploads, 'an upload was left behind'
+
+
 @pytest.mark.slow
 def test_the_store_suite_passes_through_a_slow_link(s3_proxy, versitygw):
     s3_proxy.latency(5)
