@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* Something that may exist once, and whom it belongs to. */
@@ -43,13 +44,21 @@ static const struct claim *twice(struct claims *c)
 	return NULL;
 }
 
-/* Two names of one file are one file, where the folder is there to tell. */
+/* Two names of one file are one file, as far as there are folders to tell. */
 static char *real(const char *path)
 {
-	struct err e = ERR_INIT;
-	char *real = file_realpath(path, &e);
+	size_t n = strlen(path);
 
-	return real ? real : mem_str(path);
+	while (n > 1 && n < PATH_MAX) {
+		struct err ignored = ERR_INIT;
+		AUTO_FREE char *there = mem_strn(path, n);
+		AUTO_FREE char *found = file_realpath(there, &ignored);
+
+		if (found)
+			return mem_fmt("%s%s", found, path + n);
+		n = (size_t)(strrchr(there, '/') - there);
+	}
+	return mem_str(path);
 }
 
 static int check_paths(const struct config *c, bool meta, struct err *e)
@@ -100,7 +109,9 @@ static char *place_of(const struct replica_config *r)
 	if (r->type == REPLICA_S3)
 		return mem_fmt("s3://%s/%s at %s", r->bucket, r->path,
 			       *r->endpoint ? r->endpoint : "AWS");
-	return mem_fmt("file://%s", r->path);
+	AUTO_FREE char *folder = real(r->path);
+
+	return mem_fmt("file://%s", folder);
 }
 
 static int check_places(const struct config *c, struct err *e)

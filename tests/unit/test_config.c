@@ -363,6 +363,24 @@ static void two_names_of_one_file_are_one_file(void **state)
 	free(link_name);
 }
 
+static void two_names_of_one_folder_are_one_place(void **state)
+{
+	char *link_name = place("link");
+	char yaml[256];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(symlink(dir, link_name), 0);
+	snprintf(yaml, sizeof(yaml),
+		 "dbs:\n- path: /a\n  replicas:\n  - path: %s/new/r\n  - path: %s/new/r\n"
+		 "    name: n\n",
+		 dir, link_name);
+	assert_null(load_file("c.yml", yaml, NULL, &e));
+	assert_string_equal(e.slug, "duplicate_replica_place");
+	assert_int_equal(unlink(link_name), 0);
+	free(link_name);
+}
+
 static void warnings_name_line_and_nearest_key(void **state)
 {
 	static const struct {
@@ -372,6 +390,19 @@ static void warnings_name_line_and_nearest_key(void **state)
 		  "level=WARN msg=\"unknown key in the configuration\" file=%s line=3 "
 		  "key=replcas "
 		  "nearest=replicas\n" },
+		{ "litestream.yml",
+		  "dbs:\n- path: /a\n  replicas:\n  - url: s3://b\n    retetion: 1h\n",
+		  "level=WARN msg=\"unknown key in the configuration\" file=%s line=5 "
+		  "key=retetion "
+		  "nearest=retention\n" },
+		{ "litestream.yml", "logging:\n  levle: debug\n",
+		  "level=WARN msg=\"unknown key in the configuration\" file=%s line=2 "
+		  "key=levle "
+		  "nearest=level\n" },
+		{ "litestream.yml", "snapshot: {intervl: 1h}\n",
+		  "level=WARN msg=\"unknown key in the configuration\" file=%s line=1 "
+		  "key=intervl "
+		  "nearest=interval\n" },
 		{ "litestream.yml", "x-mine: 1\nfrobnicate: 2\n",
 		  "level=WARN msg=\"unknown key in the configuration\" file=%s line=2 "
 		  "key=frobnicate\n" },
@@ -617,6 +648,44 @@ static void secrets_come_from_files_too(void **state)
 	assert_int_equal(e.code, ERR_USAGE);
 	free(key);
 	free(secret);
+}
+
+/* Each family of names, its session token too; and what is no secret. */
+static void every_variable_may_be_a_file(void **state)
+{
+	static const char *const families[][3] = {
+		{ "WALBACK_ACCESS_KEY_ID", "WALBACK_SECRET_ACCESS_KEY",
+		  "WALBACK_SESSION_TOKEN" },
+		{ "LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY",
+		  "LITESTREAM_SESSION_TOKEN" },
+		{ "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN" },
+		{ "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN" },
+	};
+	static const char *const files[] = { "key", "secret", "token", "db", "url" };
+	static const char *const texts[] = { "KEY\n", "SECRET\n", "TOKEN\n", "/d/a.db\n",
+					     "s3://bkt/p\n" };
+	char line[5][256];
+	const char *env[6] = { line[0], line[1], line[2], line[3], line[4], NULL };
+	struct config_request r = { .env = env, .system_dir = "/nonexistent" };
+
+	(void)state;
+	for (size_t i = 0; i < 5; i++)
+		write_file(files[i], texts[i]);
+	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
+		struct err e = ERR_INIT;
+		struct config *c;
+
+		for (size_t i = 0; i < 3; i++)
+			snprintf(line[i], sizeof(line[i]), "%s_FILE=%s/%s", families[f][i],
+				 dir, files[i]);
+		snprintf(line[3], sizeof(line[3]), "DATABASE_PATH_FILE=%s/db", dir);
+		snprintf(line[4], sizeof(line[4]), "LITESTREAM_REPLICA_URL_FILE=%s/url",
+			 dir);
+		c = config_load(&r, &e);
+		assert_string_equal(e.msg, "");
+		assert_dump(c, "/d/a.db [s3 s3 bkt|p ||host KEY/SECRET/TOKEN]");
+		config_free(c);
+	}
 }
 
 static void a_file_that_names_databases_outranks_the_environments_places(void **state)
@@ -931,12 +1000,14 @@ int main(void)
 		cmocka_unit_test(what_cannot_work_names_file_line_and_remedy),
 		cmocka_unit_test(nothing_may_be_there_twice),
 		cmocka_unit_test(two_names_of_one_file_are_one_file),
+		cmocka_unit_test(two_names_of_one_folder_are_one_place),
 		cmocka_unit_test(warnings_name_line_and_nearest_key),
 		cmocka_unit_test(strict_makes_unknown_keys_errors),
 		cmocka_unit_test(variables_expand_and_defaults_count_only_in_walbacks_file),
 		cmocka_unit_test(the_environment_alone_is_enough),
 		cmocka_unit_test(what_the_environment_lacks_is_said),
 		cmocka_unit_test(secrets_come_from_files_too),
+		cmocka_unit_test(every_variable_may_be_a_file),
 		cmocka_unit_test(
 			a_file_that_names_databases_outranks_the_environments_places),
 		cmocka_unit_test(a_file_without_databases_leaves_them_to_the_environment),
