@@ -248,8 +248,6 @@ static int read_window(struct follow *f, struct wal_sum *sum, uint32_t *first,
 		if (!wal_frame_verify(&f->header, sum, p, p + WAL_FRAME_HEADER_SIZE))
 			return discontinuity(f, e, why_bad(p));
 		wal_frame_parse(&h, p);
-		if (h.pgno == 0)
-			return discontinuity(f, e, "a frame of page 0");
 		collect(f, h.pgno);
 		if (!h.commit)
 			continue;

@@ -46,3 +46,21 @@ def test_a_tarball_knows_its_version_also_inside_another_repository(tmp_path):
         subprocess.run([*git, *words], cwd=tmp_path, check=True, timeout=20)
     folder = tmp_path / f'walback-{version}'
     assert make('--eval=say:;@echo $(VERSION)', 'say', where=folder).strip() == version
+
+
+def test_the_version_of_a_clone_is_its_tag(tmp_path):
+    for name in ('Makefile', 'VERSION'):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+
+    def version():
+        return make('--eval=say:;@echo $(VERSION)', 'say', where=tmp_path).strip()
+
+    git = ['git', '-c', 'user.name=x', '-c', 'user.email=x@localhost']
+    assert version() == (ROOT / 'VERSION').read_text().strip()
+    for words in (['init', '-q'], ['add', '.'], ['commit', '-q', '-m', 'x']):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True, timeout=20)
+    assert version() == (ROOT / 'VERSION').read_text().strip()      # no tag yet
+    subprocess.run([*git, 'tag', 'v77.1.2'], cwd=tmp_path, check=True, timeout=20)
+    assert version() == '77.1.2'
+    (tmp_path / 'VERSION').write_text('0.0.0\n')
+    assert version() == '77.1.2-dirty'
