@@ -2,6 +2,7 @@
 /* The client against a server that misbehaves by script. */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "s3/multipart.h"
 #include "s3/object.h"
 #include "tests/unit/fake_http.h"
@@ -106,6 +107,34 @@ static void a_request_is_signed_and_carries_the_token(void **state)
 				  "Signature="));
 	assert_null(strstr(r, "verysecret"));
 	buf_free(&out);
+	env_close(&v);
+}
+
+/* The value of a request's header, up to the end of its line. */
+static bool has_header(const char *request, const char *name, const char *value)
+{
+	AUTO_FREE char *line = mem_fmt("\r\n%s: %s\r\n", name, value);
+
+	return strstr(request, line) != NULL;
+}
+
+static void a_body_is_signed_by_its_hash(void **state)
+{
+	static const struct fake_step steps[] = { { 200, "ETag: \"e\"\r\n", "", FAKE_ANSWER,
+						    NULL } };
+	struct env v = { 0 };
+	struct err e = ERR_INIT;
+	char hash[65];
+
+	(void)state;
+	env_open(&v, steps, 1);
+	assert_int_equal(s3_put(v.c, "k", "content", 7, NULL, &e), 0);
+	hash_sha256_hex("content", 7, hash);
+	assert_true(has_header(v.f->request[0], "x-amz-content-sha256", hash));
+	assert_true(has_header(v.f->request[0], "Content-MD5", "mgNkuembtIDdJeHwKEyFVQ=="));
+	assert_null(strstr(v.f->request[0], "If-None-Match"));
+	assert_int_equal(s3_put(v.c, "k", "", 0, NULL, &e), 0);
+	assert_true(has_header(v.f->request[1], "x-amz-content-sha256", SIGV4_EMPTY_HASH));
 	env_close(&v);
 }
 
@@ -940,6 +969,72 @@ static void a_small_stream_is_one_put(void **state)
 	env_close(&v);
 }
 
+#define PARALLEL 3u
+#define PARTS 8u
+
+/* How many parts the server has at once. */
+static struct {
+	unsigned now, most, seen;
+	uint64_t bytes;
+} parts;
+
+/* Each part waits for the others that may come, and a little for one too many. */
+static void hold_parts(struct fake *f, const char *request, struct fake_step *s)
+{
+	const char *length = strcasestr(request, "\r\nContent-Length: ");
+
+	if (strstr(request, "?uploads= ")) {
+		s->body = "<InitiateMultipartUploadResult><UploadId>U</UploadId>"
+			  "</InitiateMultipartUploadResult>";
+		return;
+	}
+	if (strncmp(request, "PUT ", 4) != 0) {
+		s->body = "<CompleteMultipartUploadResult><ETag>\"w\"</ETag>"
+			  "</CompleteMultipartUploadResult>";
+		return;
+	}
+	parts.seen++;
+	parts.bytes += strtoul(length + 18, NULL, 10);
+	parts.now++;
+	parts.most = parts.now > parts.most ? parts.now : parts.most;
+	for (int i = 0; i < 200 && parts.most < PARALLEL; i++) {
+		pthread_mutex_unlock(&f->lock);
+		clock_sleep_ms(5);
+		pthread_mutex_lock(&f->lock);
+	}
+	pthread_mutex_unlock(&f->lock);
+	clock_sleep_ms(20);
+	pthread_mutex_lock(&f->lock);
+	parts.now--;
+	s->headers = "ETag: \"p\"\r\n";
+}
+
+static void parts_go_out_side_by_side_and_no_more_than_allowed(void **state)
+{
+	static const struct fake_step steps[] = { { 200, NULL, NULL, FAKE_ANSWER,
+						    hold_parts } };
+	size_t bytes = (size_t)(5 << 20) * (PARTS - 1) + 1;
+	AUTO_FREE uint8_t *data = mem_alloc(bytes);
+	const struct s3_upload_options o = { .in_flight = PARALLEL };
+	struct env v = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	memset(&parts, 0, sizeof(parts));
+	for (size_t i = 0; i < bytes; i += 4096)
+		data[i] = (uint8_t)(i / 4096);
+	env_open(&v, steps, 1);
+	struct s3_upload *u = s3_upload_begin(v.c, "big", &o);
+
+	assert_int_equal(s3_upload_write(u, data, bytes, &e), 0);
+	if (s3_upload_commit(u, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(parts.most, PARALLEL);
+	assert_int_equal(parts.seen, PARTS);
+	assert_int_equal(parts.bytes, bytes);
+	env_close(&v);
+}
+
 static void an_abort_ends_what_is_under_way(void **state)
 {
 	static const struct fake_step steps[] = { CREATED,
@@ -1000,6 +1095,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_is_signed_and_carries_the_token),
+		cmocka_unit_test(a_body_is_signed_by_its_hash),
 		cmocka_unit_test(what_passes_is_tried_again),
 		cmocka_unit_test(retry_after_is_kept),
 		cmocka_unit_test(what_does_not_pass_is_explained),
@@ -1022,6 +1118,7 @@ int main(void)
 		cmocka_unit_test(uploads_complete_or_leave_nothing),
 		cmocka_unit_test(a_completion_whose_answer_was_lost_is_recognised),
 		cmocka_unit_test(a_small_stream_is_one_put),
+		cmocka_unit_test(parts_go_out_side_by_side_and_no_more_than_allowed),
 		cmocka_unit_test(an_abort_ends_what_is_under_way),
 		cmocka_unit_test(parts_grow_so_that_ten_thousand_hold_a_huge_object),
 		cmocka_unit_test(a_client_needs_an_endpoint_and_credentials),
