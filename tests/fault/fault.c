@@ -11,6 +11,8 @@
  *              "slow:N": nothing fails, but reads and writes of over 64 KiB pass at N MB/s
  * FAULT_WHILE  a file: faults happen only as long as it exists
  * FAULT_STATE  a file with the count so far (8 bytes, native), shared by all processes
+ * FAULT_TRACE  a file that gets a line for each call on such a path before it is made: kind, path and, of a
+ *              rename or link, the old path, with tabs between; also without any of the above
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,6 +26,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* The function of that name which this library stands in front of. */
@@ -38,12 +41,13 @@ enum verdict { PASS, FAIL, SHORT, SLOW };
 
 static uint64_t *counter;
 static uint64_t nth, times = 1, mb_per_s;
+static int trace_fd = -1;
 static const char *call, *path_part, *how, *while_path;
 
 __attribute__((constructor)) static void begin(void)
 {
 	const char *state = getenv("FAULT_STATE"), *n = getenv("FAULT_NTH"),
-		   *t = getenv("FAULT_TIMES");
+		   *t = getenv("FAULT_TIMES"), *trace_path = getenv("FAULT_TRACE");
 	int fd;
 
 	call = getenv("FAULT_CALL");
@@ -52,6 +56,9 @@ __attribute__((constructor)) static void begin(void)
 	while_path = getenv("FAULT_WHILE");
 	if (how && strncmp(how, "slow:", 5) == 0)
 		mb_per_s = strtoull(how + 5, NULL, 10);
+	if (trace_path)
+		trace_fd =
+			open(trace_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (!state || !call || !n)
 		return;
 	nth = strtoull(n, NULL, 10);
@@ -67,11 +74,26 @@ __attribute__((constructor)) static void begin(void)
 	/* The descriptor stays: closing it is no use, and a low number may matter to nobody. */
 }
 
-static enum verdict judge(const char *kind, const char *path)
+static void trace(const char *kind, const char *path, const char *from)
+{
+	char line[9000];
+	int n, saved = errno;
+
+	if (trace_fd < 0 || (path_part && !strstr(path, path_part)))
+		return;
+	n = snprintf(line, sizeof(line), "%s\t%s\t%s\n", kind, path, from);
+	if (n > 0 && (size_t)n < sizeof(line) &&
+	    syscall(SYS_write, trace_fd, line, (size_t)n) != n)
+		abort();
+	errno = saved;
+}
+
+static enum verdict judge_from(const char *kind, const char *path, const char *from)
 {
 	int saved = errno;
 	uint64_t n;
 
+	trace(kind, path, from);
 	if (!counter || strcmp(kind, call) != 0 || (path_part && !strstr(path, path_part)))
 		return PASS;
 	if (while_path && access(while_path, F_OK) != 0) {
@@ -91,6 +113,11 @@ static enum verdict judge(const char *kind, const char *path)
 	return FAIL;
 }
 
+static enum verdict judge(const char *kind, const char *path)
+{
+	return judge_from(kind, path, "");
+}
+
 /* By descriptor: pipes and sockets never count. */
 static enum verdict judge_fd(const char *kind, int fd)
 {
@@ -99,7 +126,7 @@ static enum verdict judge_fd(const char *kind, int fd)
 	int saved = errno;
 	enum verdict v;
 
-	if (!counter || strcmp(kind, call) != 0)
+	if (trace_fd < 0 && (!counter || strcmp(kind, call) != 0))
 		return PASS;
 	snprintf(link_path, sizeof(link_path), "/proc/self/fd/%d", fd);
 	n = readlink(link_path, path, sizeof(path) - 1);
@@ -198,25 +225,25 @@ int ftruncate64(int fd, off64_t n)
 int rename(const char *from, const char *to)
 {
 	NEXT(rename)
-	return judge("rename", to) == FAIL ? -1 : next(from, to);
+	return judge_from("rename", to, from) == FAIL ? -1 : next(from, to);
 }
 
 int renameat(int fd1, const char *from, int fd2, const char *to)
 {
 	NEXT(renameat)
-	return judge("rename", to) == FAIL ? -1 : next(fd1, from, fd2, to);
+	return judge_from("rename", to, from) == FAIL ? -1 : next(fd1, from, fd2, to);
 }
 
 int link(const char *from, const char *to)
 {
 	NEXT(link)
-	return judge("link", to) == FAIL ? -1 : next(from, to);
+	return judge_from("link", to, from) == FAIL ? -1 : next(from, to);
 }
 
 int linkat(int fd1, const char *from, int fd2, const char *to, int flags)
 {
 	NEXT(linkat)
-	return judge("link", to) == FAIL ? -1 : next(fd1, from, fd2, to, flags);
+	return judge_from("link", to, from) == FAIL ? -1 : next(fd1, from, fd2, to, flags);
 }
 
 int unlink(const char *path)

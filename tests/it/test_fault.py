@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every write, fsync, rename, link that fails, or at which the process dies, one at a time."""
+"""Every write, fsync, rename, link that fails, or at which the process dies, one at a time; and their order."""
 import errno
 import itertools
+import os
 import time
 
 import pytest
 
 from testenv import proc, sqlite
-from testenv.fault import Fault
+from testenv.fault import Fault, trace_env, traced
 from testenv.walback import file_target
 
 
@@ -100,6 +101,7 @@ def test_a_restore_killed_at_any_call_can_be_done_again(walback, small_replica, 
 @pytest.mark.parametrize('call, how', [('write', errno.ENOSPC), ('write', 'short'), ('fsync', errno.EIO),
                                        ('link', errno.EIO), ('rename', errno.EIO)])
 def test_replicate_outlives_a_store_that_fails_now_and_then(walback, tmp_path, call, how):
+    happened = 0
     for nth in (1, 2, 3, 5, 8):
         folder = tmp_path / f'{nth}'
         folder.mkdir()
@@ -115,12 +117,16 @@ def test_replicate_outlives_a_store_that_fails_now_and_then(walback, tmp_path, c
             conn.close()
             assert agent.alive()
             assert agent.stop() == 0
+        happened += fault.happened()
+    # Only head.json is renamed to: when a generation begins and when it is released.
+    assert happened >= (1 if call == 'rename' else 4), f'{call} failed {happened} times: the test proves little'
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('call', ['write', 'fsync', 'rename'])
+@pytest.mark.parametrize('call', ['write', 'fsync', 'create'])
 def test_local_files_that_cannot_be_written_cost_no_commit(walback, tmp_path, call):
     """The agent's own folder (state, spool) fails; the replica stays right."""
+    happened = 0
     for nth in (1, 2, 3, 4):
         folder = tmp_path / f'{nth}'
         folder.mkdir()
@@ -140,6 +146,8 @@ def test_local_files_that_cannot_be_written_cost_no_commit(walback, tmp_path, ca
         with walback.replicate(db, target) as agent:
             walback.wait_synced(target, folder / 'check2.db', db)
             assert agent.stop() == 0
+        happened += fault.happened()
+    assert happened > 0, f'{call} never fails: the test proves nothing'
 
 
 def test_a_state_that_cannot_be_written_is_said_once_and_its_end_too(walback, file_replica, db, tmp_path):
@@ -158,3 +166,62 @@ def test_a_state_that_cannot_be_written_is_said_once_and_its_end_too(walback, fi
     assert agent.text().count('state not written') == 1, agent.text()
     assert agent.text().count('state written again') == 1, agent.text()
     walback.restore_and_check(file_replica, tmp_path / 'out.db', db)
+
+
+def test_an_object_in_a_folder_is_durable_before_and_after_it_has_its_name(walback, tmp_path):
+    """Temporary file, fsync, link or rename, fsync of the folder; and of every folder that is made, of the one
+    above it."""
+    db = sqlite.create(tmp_path / 'app.db')
+    target = file_target(tmp_path / 'deep/er/replica')
+    trace = tmp_path / 'trace'
+    with walback.replicate(db, target, {'sync-interval': '10ms'}, env=trace_env(trace)) as agent:
+        agent.wait_log('generation begun')
+        conn = sqlite.connect(db)
+        for n in range(5):
+            sqlite.add_rows(conn, 5, seed=n)
+            time.sleep(0.05)
+        conn.close()
+        assert agent.stop() == 0, agent.text()
+    unsynced, named, names = set(), {}, {'link': set(), 'rename': set()}
+    for kind, path, old in traced(trace):
+        if kind != 'fsync' and not path.startswith(f'{tmp_path}/deep'):
+            continue
+        if kind == 'write':
+            assert path.endswith('.tmp'), f'{path} is written where it is read'
+            unsynced.add(path)
+        elif kind == 'fsync':
+            unsynced.discard(path)
+            named = {k: v for k, v in named.items() if v != path}
+        elif kind in ('link', 'rename'):
+            assert old not in unsynced, f'{path} has its name before its content is on the disk'
+            names[kind].add(os.path.relpath(path, target.folder))
+            named[path] = os.path.dirname(path)
+        elif kind == 'create' and not path.endswith('.tmp'):
+            named[path] = os.path.dirname(path)     # a folder
+    assert not named, f'not synced into their folders: {named}'
+    objects = set(target.files())
+    assert names['link'] | names['rename'] == objects
+    # What must not be there yet is never renamed over.
+    assert names['rename'] == {'walback/head.json'}, names['rename']
+    assert len(objects) > 6
+
+
+def test_a_commit_is_durable_here_before_it_is_in_the_store(walback, file_replica, db, tmp_path):
+    trace = tmp_path / 'trace'
+    with walback.replicate(db, file_replica, {'sync-interval': '10ms'}, env=trace_env(trace)) as agent:
+        agent.wait_log('generation begun')
+        conn = sqlite.connect(db)
+        for n in range(4):
+            before = set(file_replica.files())
+            sqlite.add_rows(conn, 5, seed=n)
+            proc.wait_until(lambda b=before: set(file_replica.files()) - b, 20, agent.text)
+        conn.close()
+        assert agent.stop() == 0, agent.text()
+    synced, segments = False, 0
+    for kind, path, _ in traced(trace):
+        if kind == 'fsync' and path == f'{db}-wal':
+            synced = True
+        elif kind == 'link' and '/wal/' in path:
+            assert synced, f'{path} was sent before the -wal was synced'
+            synced, segments = False, segments + 1
+    assert segments >= 4

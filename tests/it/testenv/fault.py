@@ -19,6 +19,17 @@ def library():
     return str(path)
 
 
+def trace_env(path, part=None):
+    """The environment of a program whose calls on paths with that part get a line each in a file."""
+    env = {'LD_PRELOAD': library(), 'FAULT_TRACE': path, 'ASAN_OPTIONS': 'verify_asan_link_order=0'}
+    return dict(env, FAULT_PATH=part) if part else env
+
+
+def traced(path):
+    """[(kind, path, old path or '')] in the order of the calls."""
+    return [tuple(line.split('\t')) for line in Path(path).read_text().splitlines()]
+
+
 class Fault:
     """One planned fault; env() for the process, count() calls seen so far (all processes together)."""
 
