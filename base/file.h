@@ -45,6 +45,8 @@ MUST_CHECK int file_write_atomic(const char *path, const void *p, size_t n, mode
 
 MUST_CHECK int file_mkdirs(const char *path, mode_t mode, struct err *e);    /* mkdir -p */
 MUST_CHECK int file_rename(const char *from, const char *to, struct err *e); /* no fsync */
+/* temp gets the name path, unless something has it: ERR_EXISTS, also against other processes.  No fsync. */
+MUST_CHECK int file_rename_new(const char *temp, const char *path, struct err *e);
 /* Missing is fine. */
 MUST_CHECK int file_unlink(const char *path, struct err *e);
 /* rm -r of a folder that this program made; missing is fine. */

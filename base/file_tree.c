@@ -55,9 +55,8 @@ static int fill_temp(int fd, const char *temp, const void *p, size_t n, struct e
 	return file_close(&fd, temp, e);
 }
 
-/* Give temp its name if nothing has it.  link(2) works everywhere but on file systems
- * without hard links, which have renameat2. */
-static int publish_new(const char *temp, const char *path, struct err *e)
+/* link(2) works everywhere but on file systems without hard links, which have renameat2. */
+int file_rename_new(const char *temp, const char *path, struct err *e)
 {
 	if (!link(temp, path)) {
 		/* The name is there; a leftover temp is only untidy. */
@@ -79,7 +78,7 @@ int file_write_atomic(const char *path, const void *p, size_t n, mode_t mode,
 	if (fd < 0)
 		return -1;
 	if (fill_temp(fd, temp, p, n, e) ||
-	    (if_absent ? publish_new(temp, path, e) : file_rename(temp, path, e))) {
+	    (if_absent ? file_rename_new(temp, path, e) : file_rename(temp, path, e))) {
 		unlink(temp);
 		return -1;
 	}

@@ -387,15 +387,9 @@ static int writer_publish(struct store_writer *w, struct err *e)
 		if (lock < 0 || check_match(w->path, w->if_match, e) < 0)
 			return -1;
 	}
-	if (w->if_absent) {
-		if (link(w->temp, w->path) < 0)
-			return errno == EEXIST ? err_set(e, ERR_EXISTS,
-							 "%s: it exists already", w->path)
-					       : err_errno(e, "link %s", w->path);
-		(void)unlink(w->temp);
-	} else if (file_rename(w->temp, w->path, e) < 0) {
+	if ((w->if_absent ? file_rename_new(w->temp, w->path, e)
+			  : file_rename(w->temp, w->path, e)) < 0)
 		return -1;
-	}
 	free(w->temp);
 	w->temp = NULL;
 	if (file_close(&w->fd, w->path, e) < 0 || file_sync_dir(w->path, e) < 0)
