@@ -192,12 +192,14 @@ static void every_command_of_the_table_is_complete(void **state)
 	(void)state;
 	for (size_t i = 0; cmds[i]; i++) {
 		const struct opt *o;
+		bool verbose = false; /* as entry points give it to each of them */
 
 		assert_ptr_equal(cmds_find(cmds[i]->name), cmds[i]);
 		assert_non_null(cmds[i]->run);
 		assert_non_null(cmds[i]->operands);
 		assert_non_null(cmds[i]->help);
 		for (size_t k = 0; (o = opts_at(cmds[i], k)); k++) {
+			verbose = verbose || strcmp(o->name, "v") == 0;
 			assert_non_null(o->help);
 			assert_int_equal(o->type == OPT_FLAG, o->arg == NULL);
 			/* No option hides another of the same name or letter. */
@@ -208,6 +210,7 @@ static void every_command_of_the_table_is_complete(void **state)
 							     o->letter);
 			}
 		}
+		assert_true(verbose);
 	}
 }
 

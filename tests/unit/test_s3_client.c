@@ -921,6 +921,26 @@ static void uploads_complete_or_leave_nothing(void **state)
 	}
 }
 
+static void a_completion_that_fails_with_200_to_the_end_is_a_failure(void **state)
+{
+	static const struct fake_step steps[] = { CREATED, PART, PART,
+						  OK(ERROR_XML("InternalError")) };
+	struct env v = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	v.f = fake_start(steps, N(steps));
+	env_open_at(&v, v.f->port, 2000);
+	assert_int_equal(upload(&v, TWO_PARTS, &e), -1);
+	assert_int_equal(e.code, ERR_AGAIN);
+	if (strncmp(e.msg, "put big: 200 InternalError (", 28) != 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(
+		strncmp(v.f->request[v.f->requests - 1], "DELETE /bkt/big?uploadId", 24),
+		0);
+	env_close(&v);
+}
+
 /* The right size comes with the mark of this upload: it is ours. */
 static void sized_tag(struct fake *f, const char *request, struct fake_step *s)
 {
@@ -1116,6 +1136,7 @@ int main(void)
 		cmocka_unit_test(a_server_without_multi_delete_gets_single_ones),
 		cmocka_unit_test(pages_are_followed_to_a_true_end),
 		cmocka_unit_test(uploads_complete_or_leave_nothing),
+		cmocka_unit_test(a_completion_that_fails_with_200_to_the_end_is_a_failure),
 		cmocka_unit_test(a_completion_whose_answer_was_lost_is_recognised),
 		cmocka_unit_test(a_small_stream_is_one_put),
 		cmocka_unit_test(parts_go_out_side_by_side_and_no_more_than_allowed),
