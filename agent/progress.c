@@ -31,7 +31,8 @@ void progress_off(struct progress *p)
 	*p = (struct progress){ .on = false };
 }
 
-void progress_begin(struct progress *p, const char *what, const char *name, uint64_t total)
+void progress_begin(struct progress *p, const char *what, const char *name, uint64_t total,
+		    bool bar)
 {
 	int64_t now = clock_mono_ms();
 
@@ -42,7 +43,7 @@ void progress_begin(struct progress *p, const char *what, const char *name, uint
 		.began_ms = now,
 		.said_ms = now,
 		.on = true,
-		.bar = is_terminal(),
+		.bar = bar && is_terminal(),
 	};
 }
 
@@ -98,7 +99,7 @@ static void draw(struct progress *p, int64_t now_ms)
 
 	buf_addf(&b, "\r");
 	progress_format(p, now_ms, &b);
-	buf_addf(&b, "\033[K");
+	buf_addf(&b, "\033[K\r"); /* what somebody logs begins where the bar does */
 	write_all(&b);
 	p->drawn = true;
 }

@@ -2,7 +2,7 @@
 /*
  * How far a long transfer has come: on a terminal one line that is redrawn
  * (percent, speed, time left), elsewhere a plain log line every 10 s.  Quick
- * ones say nothing.  One thread.
+ * ones say nothing.  One thread; log lines of others replace the bar, which comes again below.
  */
 #ifndef AGENT_PROGRESS_H
 #define AGENT_PROGRESS_H
@@ -20,8 +20,10 @@ struct progress {
 	bool on, bar, drawn;
 };
 
-/* what and name live until progress_end.  Starting again forgets what was done. */
-void progress_begin(struct progress *p, const char *what, const char *name, uint64_t total);
+/* what and name live until progress_end.  Starting again forgets what was done.  bar: if standard error is a
+ * terminal, it is ours to draw on. */
+void progress_begin(struct progress *p, const char *what, const char *name, uint64_t total,
+		    bool bar);
 void progress_off(struct progress *p); /* says nothing, ever */
 void progress_add(struct progress *p, uint64_t bytes);
 /* Wipes the bar. */

@@ -287,6 +287,8 @@ static int replicate(struct loop *l, const struct config *c, struct err *e)
 	l->exec = l->args->exec;
 	if (!l->exec && !l->args->notify_fd) /* the supervisor has started that one */
 		l->exec = c->exec;
+	/* An app's terminal is the app's. */
+	o.show_bar = !l->exec && !l->args->notify_fd && !l->args->common.quiet;
 	l->stop_timeout_ms = l->args->stop_timeout_ms > 0 ? l->args->stop_timeout_ms
 							  : c->shutdown_timeout_ms;
 	l->signal_fd = open_signals(e);

@@ -95,6 +95,7 @@ static struct engine *engine_alloc(const struct engine_options *o)
 				       .version = o->version,
 				       .stop_if_different = o->stop_if_different,
 				       .adopt_local = o->adopt_local,
+				       .show_bar = o->show_bar,
 				       .fatal = on_fatal,
 				       .alive = on_pulse,
 				       .arg = g };

@@ -23,6 +23,7 @@ struct engine_options {
 	const char *version;
 	bool stop_if_different; /* another history in a replica: engine_failed, exit 16 */
 	bool adopt_local; /* another history in a replica: this database becomes its head, once */
+	bool show_bar; /* of first snapshots: a terminal on standard error is ours to draw on */
 };
 
 /* Opens nothing of the databases or stores yet but locks and folders.  Errors of database_new. */

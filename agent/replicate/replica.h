@@ -37,6 +37,7 @@ struct replica_env {
 	const char *version;
 	bool stop_if_different; /* another history in the store: fatal instead of a generation aside */
 	bool adopt_local; /* another history in the store at the first start: head moves to this database */
+	bool show_bar; /* of first snapshots; else log lines tell how far they are */
 	void (*fatal)(void *arg, const struct err *e); /* any thread */
 	void (*alive)(
 		void *arg); /* said by long local work: it makes progress; any thread; may be NULL */

@@ -8,6 +8,7 @@
  *
  * lz4: exact, from a local copy made right after a barrier under the reader at mark 0.
  */
+#include "agent/progress.h"
 #include "agent/replicate/replica_priv.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -39,6 +40,7 @@ struct shot {
 	uint32_t in_chunk;		       /* of them not compressed yet */
 	uint64_t stored;
 	int64_t began_ms;
+	struct progress progress;
 };
 
 bool snapshotter_is_due(uint64_t wal_bytes, uint64_t db_bytes, int64_t age_ms,
@@ -70,8 +72,25 @@ static int shot_begin(struct shot *s, struct replica *r, uint32_t index, struct 
 	return 0;
 }
 
+/* Is a generation being begun?  Its snapshot is waited for. */
+static bool is_first(struct replica *r)
+{
+	pthread_mutex_lock(&r->mu);
+	bool first = r->phase == REPLICA_STARTING;
+
+	pthread_mutex_unlock(&r->mu);
+	return first;
+}
+
+static void show_progress(struct shot *s, uint32_t pages)
+{
+	progress_begin(&s->progress, "snapshot", s->r->db->path,
+		       (uint64_t)pages * s->page_size, s->r->env->show_bar);
+}
+
 static void shot_end(struct shot *s)
 {
+	progress_end(&s->progress);
 	if (s->out)
 		s->r->store->ops->write_abort(s->out);
 	snapshot_destroy(s->w);
@@ -114,6 +133,7 @@ static int took_pages(struct shot *s, uint32_t n, struct err *e)
 		       0, s->page_size);
 	s->done += n;
 	s->in_chunk += n;
+	progress_add(&s->progress, (uint64_t)n * s->page_size);
 	return s->in_chunk == s->chunk_pages ? put_chunk(s, e) : 0;
 }
 
@@ -173,6 +193,7 @@ static int shot_finish(struct shot *s, const struct replica_answer *replay,
 		return -1;
 	int64_t ms = clock_mono_ms() - s->began_ms;
 
+	progress_end(&s->progress);
 	pthread_mutex_lock(&r->mu);
 	r->stats.snapshots++;
 	r->last_snapshot_ms = clock_mono_ms();
@@ -207,16 +228,15 @@ int snapshotter_fuzzy(struct replica *r, unsigned epoch, struct replica_answer *
 {
 	struct replica_answer valid;
 	struct shot s = { .r = r };
+	bool first = is_first(r);
 
-	pthread_mutex_lock(&r->mu);
-	bool first = r->phase == REPLICA_STARTING;
-
-	pthread_mutex_unlock(&r->mu);
 	if (first)
 		replica_set_gate(r, GATE_OPEN);
 	pthread_mutex_lock(&one_at_a_time);
 	int rc = shot_begin(&s, r, a->pos.index, e);
 
+	if (rc == 0 && first)
+		show_progress(&s, a->pages);
 	if (rc == 0)
 		rc = read_all(&s, a, &valid, epoch, e);
 	pthread_mutex_unlock(&one_at_a_time);
@@ -317,6 +337,8 @@ int snapshotter_from_copy(struct replica *r, unsigned epoch, const struct replic
 	pthread_mutex_lock(&one_at_a_time);
 	if (rc == 0)
 		rc = shot_begin(&s, r, a->pos.index, e);
+	if (rc == 0 && is_first(r))
+		show_progress(&s, a->pages);
 	if (rc == 0)
 		rc = add_copy(&s, fd, a->pages, epoch, e);
 	if (rc == 0)

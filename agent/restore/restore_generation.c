@@ -235,7 +235,7 @@ static int read_plan(struct restoring *x, const struct replica_at_hand *r,
 		progress_begin(&x->progress, "restore",
 			       q->db && q->db->path && *q->db->path ? q->db->path
 								    : r->store->url,
-			       x->report->stored_bytes);
+			       x->report->stored_bytes, true);
 	n = chain_read(&job, res, e);
 	progress_end(&x->progress);
 	x->report->fetch_ms += clock_mono_ms() - began;

@@ -144,7 +144,7 @@ static int restore_from(const struct boot_request *r, struct replica_facts *rf,
 					    .check_timeout_ms = r->check_timeout_ms,
 					    .stop = r->stop,
 					    .temp_only = true,
-					    .show_progress = true };
+					    .show_progress = !r->quiet };
 
 	restore_report_free(rep);
 	return ops->restore(&rr, rep, e);

@@ -27,6 +27,7 @@ struct boot_request {
 	int64_t check_timeout_ms, store_wait_ms;
 	const struct stop *stop;
 	int64_t now_ms; /* Unix time, for quarantine names */
+	bool quiet;	/* no progress */
 };
 
 /* 0: the app may have it.  -1: stop, with e->exit (10 to 16, or 1); nothing local was touched unless the
