@@ -203,8 +203,9 @@ static int make_request(const struct args *a, const struct selection *s,
 		return err_hint(e, "-o PATH, or -o - for standard output");
 	}
 	if (r->output_fd && (a->force || a->common.json)) {
-		return err_set(e, ERR_USAGE, "-o - and -%s exclude each other",
-			       a->force ? "force" : "json");
+		err_set(e, ERR_USAGE, "-o - and -%s exclude each other",
+			a->force ? "force" : "json");
+		return err_hint(e, "-o PATH, or without -%s", a->force ? "force" : "json");
 	}
 	if (a->perm) {
 		r->have_mode = true;
@@ -411,6 +412,8 @@ static int restore(struct args *a, const struct selection *s)
 	struct err e = ERR_INIT;
 	int status, r = make_request(a, s, &req, &e);
 
+	if (r < 0) /* those that have no remedy of their own */
+		err_hint(&e, "walback restore -help");
 	if (r == 0 && a->if_db_not_exists && exists(a, s)) {
 		log_info("database already exists, skipping",
 			 LOGS("path", a->output ? a->output : s->db->path));

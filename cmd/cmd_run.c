@@ -78,6 +78,7 @@ static struct config *load(const struct run_args *a, struct err *e)
 
 	if (!a->db != !a->url) {
 		err_set(e, ERR_USAGE, "-db and -replica-url go together");
+		err_hint(e, "-db PATH -replica-url URL, or neither");
 		return NULL;
 	}
 	c = cmd_load_config(&a->common, a->db, a->url ? &a->url : NULL, a->url ? 1 : 0, e);
@@ -256,8 +257,10 @@ static int check_args(const struct run_args *a, struct err *e)
 {
 	if (a->stop_timeout_ms == 0 || a->stop_timeout_ms < -1 ||
 	    a->heartbeat_timeout_ms <= 0 || a->check_timeout_ms <= 0 ||
-	    a->store_wait_ms < 0 || a->wait_sync_ms < 0)
-		return err_set(e, ERR_USAGE, "run: a time-out must be positive");
+	    a->store_wait_ms < 0 || a->wait_sync_ms < 0) {
+		err_set(e, ERR_USAGE, "run: a time-out must be positive");
+		return err_hint(e, "walback run -help has the defaults");
+	}
 	return 0;
 }
 

@@ -95,6 +95,7 @@ static int bad(const struct opt *o, const char *what, const char *value, struct 
 	return err_set(e, ERR_USAGE, "-%s: %s: '%s'", o->name, what, value);
 }
 
+/* An error without a remedy of its own gets the one of `one`. */
 static int store(const struct opt *o, const char *value, void *args, struct err *e)
 {
 	void *field = (char *)args + o->offset;
@@ -154,12 +155,13 @@ static int one(const struct command *c, int argc, char **argv, int *i, void *arg
 	if (!value && o->type == OPT_FLAG)
 		value = "true";
 	if (!value) {
-		if (*i + 1 >= argc)
-			return err_set(e, ERR_USAGE, "-%s: needs a value (%s)", o->name,
-				       o->arg);
+		if (*i + 1 >= argc) {
+			err_set(e, ERR_USAGE, "-%s: needs a value (%s)", o->name, o->arg);
+			return err_hint(e, "walback %s -help", c->name);
+		}
 		value = argv[++*i];
 	}
-	return store(o, value, args, e);
+	return store(o, value, args, e) < 0 ? err_hint(e, "walback %s -help", c->name) : 0;
 }
 
 static int count_operands(const struct command *c, const struct common_args *a,

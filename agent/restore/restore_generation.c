@@ -371,7 +371,9 @@ static int nothing_serves(const struct replica_at_hand *r, const struct plan_tar
 		err_slug(e, "before_first");
 		err_exit(e, EXIT_NO_BACKUP);
 	}
-	return err_hint(e, "-timestamp %s", time);
+	return t->generation[0]
+		       ? err_hint(e, "-timestamp %s -generation %s", time, r->gen->id)
+		       : err_hint(e, "-timestamp %s", time);
 }
 
 /* The newest snapshot that may serve a time, by the store's times: later ones need not be looked at. */

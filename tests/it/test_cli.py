@@ -51,7 +51,7 @@ def test_help_and_no_command(walback):
     (['databases', 'x'], "walback: databases: too many arguments: 'x'\n  next: walback databases -help\n"),
     (['completion'], 'walback: completion: missing argument: bash\n  next: walback completion -help\n'),
     (['completion', 'fish'], "walback: no completion for 'fish'\n  next: walback completion bash\n"),
-    (['config', '-config'], 'walback: -config: needs a value (PATH)\n'),
+    (['config', '-config'], 'walback: -config: needs a value (PATH)\n  next: walback config -help\n'),
     (['config', '-config', '/nonexistent/x.yml'],
      'walback: configuration file not found: /nonexistent/x.yml (code=config_not_found)\n'),
     (['databases', '-log-level', 'loud'], "walback: -log-level: unknown value: 'loud'\n"

@@ -5,9 +5,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import sys
+import time
 
 import pytest
 
@@ -60,6 +62,15 @@ def test_force_keeps_what_it_replaces(walback, basic, tmp_path, want):
     assert len(kept) == 1 and sha(kept[0]) == old
     assert f'note: the file that was there is kept as {kept[0]}\n' in r.err
     assert not (tmp_path / 'x.db.walback-tmp').exists()
+
+
+def test_force_leaves_the_old_file_alone_when_the_new_one_cannot_be_proven(walback, basic, tmp_path):
+    out = sqlite.create(tmp_path / 'x.db')
+    old = sha(out)
+    os.truncate(next((basic.folder / 'generations' / GENERATION / 'wal').glob('00000002_0002d458*')), 100)
+    walback.restore(basic, out, '-force').fails(13)
+    assert sha(out) == old
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ['x.db']
 
 
 @pytest.mark.parametrize('flags', [(), ('-force',)])
@@ -134,8 +145,11 @@ def test_usage_errors(walback, basic, tmp_path):
     for args in (['-index', 'xyz'], ['-timestamp', 'yesteryear'], ['-position', '12'], ['-generation', 'ABC'],
                  ['-index', '1', '-timestamp', '2026-11-21T00:00:00Z'], ['-integrity-check', 'maybe'],
                  ['-perm', '9'], ['-owner', 'no-such-user-here'], ['-owner', '4294967295'],
-                 ['-owner', '0:4294967295']):
-        walback.restore(basic, tmp_path / 'x.db', *args).fails(2)
+                 ['-owner', '0:4294967295'], ['-parallelism', 'many']):
+        r = walback.restore(basic, tmp_path / 'x.db', *args).fails(2)
+        assert r.err.splitlines()[-1].startswith('  next: '), r
+    for flag in ('-force', '-json'):
+        assert f'next: -o PATH, or without {flag}' in walback.restore(basic, '-', flag).fails(2).err
     walback.restore(basic, tmp_path / 'x.db', '-generation', '0' * 16).fails(10)
     assert not (tmp_path / 'x.db').exists()
 
@@ -188,6 +202,129 @@ def test_a_stale_wal_is_not_replayed_over_the_restored_file(walback, basic, tmp_
     assert sha(out) == want and 'moved aside' in r.err
     assert not (tmp_path / 'x.db-wal').exists()
     assert sqlite.integrity(out) == 'ok'
+
+
+def test_standard_output_is_built_in_tmpdir(walback, basic):
+    r = walback.run('restore', '-o', '-', basic.url, env={'TMPDIR': '/nonexistent'}).fails(1)
+    assert 'make a temporary file in /nonexistent' in r.err and 'next: set TMPDIR to a folder with room' in r.err
+    assert r.stdout == b''
+
+
+def test_every_way_to_write_a_time(walback, tmp_path):
+    target = wb.file_target(vectors.copy('walback', 'zst-4096', tmp_path / 'replica'))
+    transactions = vectors.expect('walback', 'zst-4096')['transactions']
+    want = next(t['sha256'] for t in transactions if t['time'] == '2024-01-02T03:06:45.268Z')
+    unix = 1704164805                   # 2024-01-02T03:06:45Z; the next transaction is 127 ms after this one
+    for text in ('2024-01-02T03:06:45.268Z', '2024-01-02T03:06:45.3Z', '2024-01-02T05:06:45.268+02:00',
+                 '2024-01-01T22:36:45.394999-04:30', f'@{unix}.268', f'@{unix}.394'):
+        out = tmp_path / 'x.db'
+        walback.restore(target, out, '-timestamp', text).ok()
+        assert sha(out) == want, text
+        out.unlink()
+    # An hour and some after that moment, told from now; in the 70 s before it nothing happened.
+    ago = int(time.time()) - unix + 5
+    for text in (f'{ago} seconds ago', f'{ago}s ago'):
+        walback.restore(target, out, '-timestamp', text).ok()
+        assert sha(out) == next(t['sha256'] for t in transactions if t['time'] == '2024-01-02T03:05:35.268Z'), text
+        out.unlink()
+
+
+def test_a_position_inside_the_first_snapshot_is_named(walback, tmp_path):
+    """A snapshot taken of a live database is consistent from its end on only."""
+    target = wb.file_target(vectors.copy('walback', 'zst-4096', tmp_path / 'replica'))
+    generation, out = '59b54de49c0d7aa9', tmp_path / 'x.db'
+    wanted = [t for t in vectors.expect('walback', 'zst-4096')['transactions']
+              if t['generation'] == generation and t['index'] == 2]
+    target.delete(f'generations/{generation}/snapshots/00000000.snapshot.zst')
+    for t in wanted[:-1]:
+        r = walback.restore(target, out, '-generation', generation, '-position', f'2:{t["offset"]:x}').fails(13)
+        assert 'code=inside_snapshot' in r.err and not out.exists(), r
+        assert f'next: -timestamp {wanted[-1]["time"]} -generation {generation}\n' in r.err, r
+    for words in (['-position', f'2:{wanted[-1]["offset"]:x}'], ['-timestamp', wanted[-1]['time']], ['-index', '2']):
+        walback.restore(target, out, '-generation', generation, *words).ok()
+        assert sha(out) == wanted[-1]['sha256'], words
+        out.unlink()
+    r = walback.restore(target, out, '-generation', generation, '-index', '1').fails(10)
+    assert 'code=before_first' in r.err and f'-generation {generation}\n' in r.err, r
+
+
+@pytest.fixture
+def sick(walback, file_replica, tmp_path):
+    """A replica of a database whose index lost a row, which only SQLite's full check sees; and one of a database
+    with a broken page, which the quick one sees too."""
+    def make(how):
+        db = sqlite.create(tmp_path / f'{how}.db', rows=300)
+        conn = sqlite.connect(db)
+        if how == 'full':
+            conn.execute('PRAGMA writable_schema=ON')
+            conn.execute("UPDATE sqlite_master SET sql = 'CREATE INDEX t0 ON t(k + 1, id)' WHERE name = 't0'")
+        else:
+            root = conn.execute("SELECT rootpage FROM sqlite_master WHERE name = 't1'").fetchone()[0]
+        conn.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+        conn.close()
+        if how == 'quick':
+            with open(db, 'r+b') as f:
+                f.seek((root - 1) * 4096)
+                f.write(b'\x55' * 4096)
+        with walback.replicate(db, file_replica) as agent:
+            agent.wait_log('generation begun')
+            assert agent.stop() == 0
+        return file_replica
+    return make
+
+
+def test_a_proven_copy_of_a_damaged_source_is_not_placed(walback, sick, tmp_path):
+    target, out = sick('quick'), tmp_path / 'x.db'
+    for words in ([], ['-integrity-check', 'full']):
+        r = walback.restore(target, out, *words).fails(13)
+        assert 'the source was already damaged at that time' in r.err and 'code=source_damaged' in r.err, r
+        assert 'an earlier -timestamp, or -integrity-check none' in r.err.splitlines()[-1], r
+        assert not out.exists() and not (tmp_path / 'x.db.walback-tmp').exists()
+    r = walback.restore(target, out, '-integrity-check', 'none').ok()
+    assert 'not checked by SQLite' in r.err and sha(out) == sha(tmp_path / 'quick.db')
+
+
+def test_the_full_check_sees_more_than_the_quick_one(walback, sick, tmp_path):
+    target = sick('full')
+    assert 'quick check ok' in walback.restore(target, tmp_path / 'a.db').ok().err
+    r = walback.restore(target, tmp_path / 'b.db', '-integrity-check', 'full').fails(13)
+    assert 'code=source_damaged' in r.err and 'missing from index' in r.err, r
+    walback.restore(target, tmp_path / 'c.db', '-integrity-check', 'none').ok()
+
+
+def test_parallelism_is_the_number_of_requests_in_flight(walback, basic, proxied_replica, s3_proxy, tmp_path, want):
+    for key in basic.files():
+        proxied_replica.write(key, basic.read(key))
+    s3_proxy.latency(60)
+    took = {}
+    for n in (1, 64):
+        r = walback.restore(proxied_replica, tmp_path / f'{n}.db', '-json', '-parallelism', n).ok()
+        assert sha(tmp_path / f'{n}.db') == want
+        took[n] = json.loads(r.out)['fetch_ms']
+    # 15 segments one after the other, at 60 ms each.
+    assert took[1] >= 15 * 60 > took[64], took
+
+
+@pytest.mark.parametrize('sig, code', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_restore_leaves_nothing(walback, basic, proxied_replica, s3_proxy, tmp_path, sig, code):
+    for key in basic.files():
+        proxied_replica.write(key, basic.read(key))
+    s3_proxy.latency(400)
+    out = tmp_path / 'out'
+    out.mkdir()
+    with walback.start('restore', '-parallelism', '1', '-o', out / 'x.db', proxied_replica.url,
+                       env=proxied_replica.env) as p:
+        proc.wait_until((out / 'x.db.walback-tmp').exists, 20, p.text)
+        os.kill(p.pid, sig)
+        t0 = time.monotonic()
+        assert p.wait(10) == code, p.text()
+        assert time.monotonic() - t0 < 3
+    assert not list(out.iterdir())
+    # A list too.
+    with walback.start('generations', proxied_replica.url, env=proxied_replica.env) as p:
+        time.sleep(0.3)
+        os.kill(p.pid, sig)
+        assert p.wait(10) == code, p.text()
 
 
 def test_dry_run_writes_nothing(walback, basic, tmp_path):
@@ -377,3 +514,4 @@ def test_lists_work_without_the_local_database_and_lag_is_its_age(walback, basic
         os.utime(db, ns=(when, when))
         rows = words(walback.run('generations', '-config', cfg, db).ok().out)
         assert rows[1][2] == text
+        assert json.loads(walback.run('generations', '-json', '-config', cfg, db).ok().out)['behind_ms'] == delta_ms

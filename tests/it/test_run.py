@@ -493,7 +493,7 @@ def test_the_app_gets_its_own_arguments_and_no_others(box, app):
 def test_usage_errors(walback, tmp_path, args, words):
     env = {'DATABASE_PATH': tmp_path / 'e.db', 'WALBACK_REPLICA_URL': f'file://{tmp_path}/rep'}
     r = walback.run(*args, env=env).fails(2)
-    assert words in r.err
+    assert words in r.err and '\n  next: ' in r.err, r
 
 
 def test_an_agent_that_is_started_again_does_not_take_the_head_back(walback, file_replica, tmp_path):
