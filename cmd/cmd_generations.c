@@ -204,7 +204,7 @@ static void add_json(struct listing *l, const struct row *r, int64_t now_ms)
 	json_put_u64(&j, "size_bytes", r->gen->bytes);
 	json_put_str(&j, "record_error", r->gen->record_error);
 	json_close(&j, '}');
-	buf_add(l->json, "\n", 1);
+	list_json_line(l);
 }
 
 static void add_row(struct listing *l, const struct row *r, int64_t now_ms)

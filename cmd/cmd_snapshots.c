@@ -32,7 +32,7 @@ static void add_json(struct listing *l, const struct cat_generation *g,
 	json_put_time(&j, "created", o->mtime_ms);
 	json_put_str(&j, "key", key);
 	json_close(&j, '}');
-	buf_add(l->json, "\n", 1);
+	list_json_line(l);
 }
 
 static void add_row(struct listing *l, const struct cat_generation *g,

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JSON_MAX = 1 << 30 };
+enum { JSON_MAX = 4 << 20, JSON_FLUSH = 64 << 10 };
 
 static int list_replica(const struct list_command *c, struct listing *l, struct err *e)
 {
@@ -56,9 +56,26 @@ static int list_all(const struct list_command *c, struct listing *l, struct err 
 	return n > 0 && failed == n ? -1 : 0;
 }
 
+static void flush(struct listing *l)
+{
+	if (l->status == EXIT_OK)
+		l->status = cmd_print(l->json);
+	buf_reset(l->json);
+}
+
+void list_json_line(struct listing *l)
+{
+	buf_add(l->json, "\n", 1);
+	if (l->json->len >= JSON_FLUSH)
+		flush(l);
+}
+
 static int list_print(struct listing *l)
 {
-	return l->args->common.json ? cmd_print(l->json) : table_print(l->table);
+	if (!l->args->common.json)
+		return table_print(l->table);
+	flush(l);
+	return l->status;
 }
 
 int list_run(const struct list_command *c, int argc, char **argv)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 import stat
+import subprocess
 import sys
 import time
 
@@ -515,3 +516,22 @@ def test_lists_work_without_the_local_database_and_lag_is_its_age(walback, basic
         rows = words(walback.run('generations', '-config', cfg, db).ok().out)
         assert rows[1][2] == text
         assert json.loads(walback.run('generations', '-json', '-config', cfg, db).ok().out)['behind_ms'] == delta_ms
+
+
+def test_json_of_a_long_list_goes_out_as_it_grows(walback, tmp_path):
+    target = wb.file_target(tmp_path / 'replica')
+    for key in (f'generations/{GENERATION}/wal/{n:08x}_00000000.wal.lz4' for n in range(40000)):
+        target.write(key, b'')
+    with subprocess.Popen([str(walback.exe), 'wal', '-json', target.url], stdout=subprocess.PIPE,
+                          env=proc.clean_env()) as p:
+        first = p.stdout.read(1)        # it goes on as far as the pipe takes it
+        with open(f'/proc/{p.pid}/status', encoding='ascii') as f:
+            used = next(int(line.split()[1]) for line in f if line.startswith('RssAnon:')) << 10
+        out = first + p.stdout.read()
+        assert p.wait(60) == 0
+    assert [json.loads(line)['index'] for line in out.splitlines()] == list(range(40000))
+    assert used < len(out), 'it holds all of its output'
+    with open('/dev/full', 'wb') as full, subprocess.Popen([str(walback.exe), 'wal', '-json', target.url], stdout=full,
+                                                           stderr=subprocess.PIPE, env=proc.clean_env()) as p:
+        err = p.communicate(timeout=60)[1]
+    assert p.returncode == 1 and err.count(b'No space left') == 1, err
