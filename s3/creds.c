@@ -10,7 +10,7 @@
 
 #define VALUE_MAX ((size_t)64 << 10)
 
-static const char *lookup(const char *const *env, const char *name)
+const char *s3_creds_env(const char *const *env, const char *name)
 {
 	size_t n = strlen(name);
 
@@ -24,9 +24,9 @@ static const char *lookup(const char *const *env, const char *name)
 static int value_of(const char *const *env, const char *name, struct secret *out,
 		    struct err *e)
 {
-	const char *direct = lookup(env, name);
+	const char *direct = s3_creds_env(env, name);
 	AUTO_FREE char *file_name = mem_fmt("%s_FILE", name);
-	const char *path = lookup(env, file_name);
+	const char *path = s3_creds_env(env, file_name);
 	struct buf b = BUF(VALUE_MAX);
 
 	*out = secret_from(direct);
@@ -64,7 +64,8 @@ int s3_creds_set(struct s3_creds *out, const char *id, const struct secret *secr
 		err_hint(
 			e,
 			"set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY, or "
-			"access-key-id and secret-access-key in the configuration");
+			"access-key-id and secret-access-key in the configuration, or a "
+			"profile in ~/.aws/credentials");
 		return err_slug(e, "no_credentials");
 	}
 	for (const char *p = id; *p; p++)
@@ -117,9 +118,9 @@ int s3_creds_from_env(struct s3_creds *out, const char *const *env, struct err *
 		int rc = family(out, env, names[i], e);
 
 		if (rc != 0)
-			return rc < 0 ? -1 : 0;
+			return rc;
 	}
-	return s3_creds_set(out, NULL, NULL, NULL, e);
+	return 0;
 }
 
 void s3_creds_free(struct s3_creds *c)

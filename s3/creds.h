@@ -17,11 +17,13 @@ struct s3_creds {
 	struct secret secret, token;
 };
 
-/* env: "NAME=value", NULL-terminated.  Half a pair, an unreadable file and no credentials at all
- * are ERR_DENIED (slug no_credentials for the latter), and the message names the variables. */
+/* A variable of env ("NAME=value", NULL-terminated); NULL if it is not there or empty. */
+const char *s3_creds_env(const char *const *env, const char *name);
+/* 1: found, *out is the caller's; 0: none; -1 ERR_DENIED: half a pair or an unreadable file; the message
+ * names the variables. */
 MUST_CHECK int s3_creds_from_env(struct s3_creds *out, const char *const *env,
 				 struct err *e);
-/* By copy.  token may be NULL or empty. */
+/* By copy.  token may be NULL or empty.  ERR_DENIED: half_credentials, no_credentials, bad_key_id. */
 MUST_CHECK int s3_creds_set(struct s3_creds *out, const char *id,
 			    const struct secret *secret, const struct secret *token,
 			    struct err *e);

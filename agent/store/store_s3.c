@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "s3/chain.h"
 #include "s3/multipart.h"
 #include "s3/object.h"
 
@@ -308,7 +309,7 @@ static int find_creds(const struct replica_config *rc, struct s3_creds *out, str
 	if (rc->access_key_id || rc->secret_access_key.n)
 		return s3_creds_set(out, rc->access_key_id, &rc->secret_access_key,
 				    &rc->session_token, e);
-	return s3_creds_from_env(out, (const char *const *)environ, e);
+	return s3_creds_find(out, (const char *const *)environ, e);
 }
 
 struct store *store_s3_new(const struct replica_config *rc, const struct store_options *o,

@@ -129,7 +129,8 @@ code() {
 }
 {
 	code '(getenv|env_get)\([^"]*"[A-Z][A-Z0-9_]*"' | grep -oE '"[A-Z0-9_]+"' | tr -d '"'
-	code '"[^"]*"' | grep -oE '\b(WALBACK|LITESTREAM|AWS)_[A-Z0-9_]+\b' | sed 's/_FILE$//'
+	code '"[^"]*"' | grep -oE '\b(WALBACK|LITESTREAM|AWS)_[A-Z0-9_]+\b' |
+		sed -E '/^AWS_(CONFIG|SHARED_CREDENTIALS)_FILE$/!s/_FILE$//'
 	sed -n 's/^env //p' "$tmp/program"
 } | grep -vxE 'WALBACK_VERSION|WALBACK_|LITESTREAM_' | sort -u >"$tmp/asked"
 while read -r name; do

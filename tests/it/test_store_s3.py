@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from testenv import proc, s3, tools
+from testenv import proc, s3, tools, walback as wb
 
 
 def helper(name):
@@ -39,3 +39,17 @@ def test_the_store_suite_passes_through_a_slow_link(s3_proxy, versitygw):
     s3_proxy.latency(5)
     r = run_suite(s3_proxy.endpoint, versitygw.bucket().bucket)
     assert r.returncode == 0, r.stdout[-6000:]
+
+
+def test_a_profile_of_the_shared_files_gives_the_keys(walback, versitygw, tmp_path):
+    bucket = versitygw.bucket()
+    target = wb.s3_target(versitygw, bucket)
+    (tmp_path / '.aws').mkdir()
+    (tmp_path / '.aws/credentials').write_text(f'[laptop]\naws_access_key_id = {s3.ACCESS}\n'
+                                               f'aws_secret_access_key = {s3.SECRET}\n')
+    home = {'HOME': tmp_path, 'AWS_SHARED_CREDENTIALS_FILE': None, 'AWS_CONFIG_FILE': None}
+    walback.run('generations', target.url, env={**home, 'AWS_PROFILE': 'laptop'}).ok()
+    r = walback.run('generations', target.url, env={**home, 'AWS_PROFILE': 'server'}).fails(12)
+    assert 'the profile server is in neither' in r.err and s3.SECRET not in r.err, r
+    r = walback.run('generations', target.url, env=home).fails(12)
+    assert 'no credentials for S3' in r.err, r

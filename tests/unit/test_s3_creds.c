@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "s3/creds.h"
+#include "s3/chain.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -76,7 +76,7 @@ static void found_in_the_environment(void **state)
 		CLEANUP(s3_creds_free) struct s3_creds c;
 		struct err e = ERR_INIT;
 
-		if (s3_creds_from_env(&c, cases[i].env, &e) < 0)
+		if (s3_creds_find(&c, cases[i].env, &e) < 0)
 			fail_msg("%zu: %s", i, e.msg);
 		assert_string_equal(c.id, cases[i].id);
 		assert_string_equal(c.secret.p, cases[i].secret);
@@ -98,7 +98,8 @@ static void not_found_or_not_whole(void **state)
 		  "no credentials for S3",
 		  "set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY, or "
 		  "access-key-id "
-		  "and secret-access-key in the configuration" },
+		  "and secret-access-key in the configuration, or a profile in "
+		  "~/.aws/credentials" },
 		{ { "AWS_ACCESS_KEY_ID=A", NULL },
 		  "half_credentials",
 		  "half of the credentials is missing: an access key id without a secret "
@@ -129,10 +130,111 @@ static void not_found_or_not_whole(void **state)
 		struct s3_creds c;
 		struct err e = ERR_INIT;
 
-		assert_int_equal(s3_creds_from_env(&c, cases[i].env, &e), -1);
+		assert_int_equal(s3_creds_find(&c, cases[i].env, &e), -1);
 		assert_int_equal(e.code, ERR_DENIED);
 		assert_string_equal(e.msg, cases[i].message);
 		assert_string_equal(e.hint, cases[i].hint);
+		if (cases[i].slug)
+			assert_string_equal(e.slug, cases[i].slug);
+		s3_creds_free(&c);
+	}
+}
+
+#define CREDENTIALS                                                          \
+	"[default]\naws_access_key_id=AKDEFAULT\naws_secret_access_key=s0\n" \
+	"[ci]\naws_access_key_id = AKCI\naws_secret_access_key = s1\n"       \
+	"aws_session_token = t1\n[half]\naws_access_key_id=AKHALF\n"
+#define CONFIG                                                                      \
+	"[default]\nregion=x\n[profile prod]\naws_access_key_id=AKPROD\n"           \
+	"aws_secret_access_key=s2\n[profile ci]\naws_access_key_id=never\n[bare]\n" \
+	"[profile bare]\nregion=y\n"
+#define AT_HOME "HOME=home"
+
+static void found_in_the_shared_files(void **state)
+{
+	static const struct {
+		const char *env[5];
+		const char *id, *secret, *token;
+	} cases[] = {
+		{ { AT_HOME }, "AKDEFAULT", "s0", NULL },
+		{ { AT_HOME, "AWS_PROFILE=ci" }, "AKCI", "s1", "t1" },
+		{ { AT_HOME, "AWS_DEFAULT_PROFILE=ci" }, "AKCI", "s1", "t1" },
+		{ { AT_HOME, "AWS_PROFILE=prod", "AWS_DEFAULT_PROFILE=ci" },
+		  "AKPROD",
+		  "s2",
+		  NULL },
+		{ { AT_HOME, "AWS_PROFILE=ci", "AWS_ACCESS_KEY_ID=A",
+		    "AWS_SECRET_ACCESS_KEY=S" },
+		  "A",
+		  "S",
+		  NULL },
+		{ { "AWS_SHARED_CREDENTIALS_FILE=home/.aws/credentials" },
+		  "AKDEFAULT",
+		  "s0",
+		  NULL },
+		{ { "AWS_CONFIG_FILE=home/.aws/config", "AWS_PROFILE=prod" },
+		  "AKPROD",
+		  "s2",
+		  NULL },
+	};
+	struct err we = ERR_INIT;
+
+	(void)state;
+	if (file_mkdirs("home/.aws", 0700, &we) ||
+	    file_write_atomic("home/.aws/credentials", CREDENTIALS, strlen(CREDENTIALS),
+			      0600, false, &we) ||
+	    file_write_atomic("home/.aws/config", CONFIG, strlen(CONFIG), 0600, false, &we))
+		fail_msg("%s", we.msg);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CLEANUP(s3_creds_free) struct s3_creds c;
+		struct err e = ERR_INIT;
+
+		if (s3_creds_find(&c, cases[i].env, &e) < 0)
+			fail_msg("%zu: %s", i, e.msg);
+		assert_string_equal(c.id, cases[i].id);
+		assert_string_equal(c.secret.p, cases[i].secret);
+		assert_string_equal(c.token.p ? c.token.p : "",
+				    cases[i].token ? cases[i].token : "");
+	}
+}
+
+static void profiles_that_give_nothing(void **state)
+{
+	static const struct {
+		const char *env[4];
+		const char *slug, *message;
+	} cases[] = {
+		{ { AT_HOME, "AWS_PROFILE=nope" },
+		  "no_profile",
+		  "the profile nope is in neither of AWS's shared files" },
+		{ { AT_HOME, "AWS_PROFILE=bare" },
+		  "profile_without_keys",
+		  "the profile bare has no keys" },
+		{ { AT_HOME, "AWS_PROFILE=half" },
+		  "half_credentials",
+		  "home/.aws/credentials [half]: half of the credentials is missing: an "
+		  "access key id without a secret access key" },
+		{ { "HOME=nowhere" }, "no_credentials", "no credentials for S3" },
+		{ { "AWS_CONFIG_FILE=home/.aws/config" },
+		  "no_credentials",
+		  "no credentials for S3" },
+		{ { AT_HOME, "AWS_SHARED_CREDENTIALS_FILE=nowhere/c" },
+		  NULL,
+		  "AWS_SHARED_CREDENTIALS_FILE: open nowhere/c: No such file or "
+		  "directory" },
+		{ { AT_HOME, "AWS_CONFIG_FILE=nowhere/c" },
+		  NULL,
+		  "AWS_CONFIG_FILE: open nowhere/c: No such file or directory" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct s3_creds c;
+		struct err e = ERR_INIT;
+
+		assert_int_equal(s3_creds_find(&c, cases[i].env, &e), -1);
+		assert_int_equal(e.code, ERR_DENIED);
+		assert_string_equal(e.msg, cases[i].message);
 		if (cases[i].slug)
 			assert_string_equal(e.slug, cases[i].slug);
 		s3_creds_free(&c);
@@ -155,6 +257,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(found_in_the_environment),
 		cmocka_unit_test(not_found_or_not_whole),
+		cmocka_unit_test(found_in_the_shared_files),
+		cmocka_unit_test(profiles_that_give_nothing),
 		cmocka_unit_test(a_hint_shows_four_characters),
 	};
 

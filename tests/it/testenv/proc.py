@@ -20,6 +20,7 @@ def clean_env(extra=None):
     """The environment without anything that configures a replica; extra is added (None removes)."""
     env = {k: v for k, v in os.environ.items()
            if k not in _DROP and not k.startswith(_DROP_PREFIXES)}
+    env['AWS_SHARED_CREDENTIALS_FILE'] = env['AWS_CONFIG_FILE'] = '/dev/null'
     env['LC_ALL'] = 'C.UTF-8'
     env['TZ'] = 'UTC'
     for k, v in (extra or {}).items():
