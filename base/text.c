@@ -175,6 +175,11 @@ void text_human_bytes(uint64_t n, char out[24])
 		 units[i]);
 }
 
+void text_human_count(uint64_t n, const char *what, char out[48])
+{
+	snprintf(out, 48, "%llu %.20s%s", (unsigned long long)n, what, n == 1 ? "" : "s");
+}
+
 bool text_is_control(char c)
 {
 	return (unsigned char)c < 0x20 || c == 0x7f;

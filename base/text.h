@@ -51,6 +51,8 @@ void text_format_time_compact(int64_t ms, char out[17]);
 
 /* For people: "1.2 GB" (decimal); "4.1s" "12m" "3h" "1h48m" "2d4h"; "3m ago" / "in 5s" / "now". */
 void text_human_bytes(uint64_t n, char out[24]);
+/* "1 object", "2 objects": what is one thing's name, of at most 20 characters. */
+void text_human_count(uint64_t n, const char *what, char out[48]);
 void text_human_duration(int64_t ms, char out[24]);
 void text_human_age(int64_t then_ms, int64_t now_ms, char out[32]);
 /* Go's time.Duration.String(), which Litestream's lag column prints: "1h2m3s", "1.5s", "-3ms", "0s". */

@@ -250,14 +250,15 @@ static void say_lines(const struct args *a, const char *word, const char *text)
 static void say_plan(const struct args *a, const struct restore_report *rep)
 {
 	struct buf b CLEANUP(buf_free) = BUF(4096);
-	char snapshot[24], wal[24];
+	char snapshot[24], wal[24], objects[48];
 
+	text_human_count(rep->objects - 1, "object", objects);
 	text_human_bytes(rep->snapshot_bytes, snapshot);
 	text_human_bytes(rep->stored_bytes - rep->snapshot_bytes, wal);
 	buf_addf(&b, "restoring from %s, generation %s\n", rep->replica_url,
 		 rep->generation);
-	buf_addf(&b, "  snapshot %08x  %s   wal %llu objects  %s\n", rep->snapshot_index,
-		 snapshot, (unsigned long long)(rep->objects - 1), wal);
+	buf_addf(&b, "  snapshot %08x  %s   wal %s  %s\n", rep->snapshot_index, snapshot,
+		 objects, wal);
 	say(a, &b);
 }
 
@@ -280,21 +281,20 @@ static const char *check_words(const struct args *a, const struct restore_report
 static void print_done(const struct args *a, const struct restore_report *rep)
 {
 	struct buf b CLEANUP(buf_free) = BUF(8192);
-	char bytes[24], took[24], sync[24], time[25], age[32];
+	char bytes[24], took[24], sync[24], time[25], age[32], commits[48];
 
 	text_human_bytes(rep->bytes, bytes);
 	text_human_duration(rep->total_ms - rep->sync_ms, took);
 	text_human_duration(rep->sync_ms, sync);
 	text_format_time_ms(rep->time_ms, time);
 	text_human_age(rep->time_ms, clock_wall_ms(), age);
+	text_human_count(rep->transactions, "transaction", commits);
 	buf_addf(&b, "%s: %s, %u pages, as of %s (%s)\n",
 		 rep->output ? rep->output : "standard output", bytes, rep->pages, time,
 		 age);
-	buf_addf(&b,
-		 "  generation %s  position %08x:%08llx  %llu transactions after the "
-		 "snapshot\n",
+	buf_addf(&b, "  generation %s  position %08x:%08llx  %s after the snapshot\n",
 		 rep->generation, rep->end.index, (unsigned long long)rep->end.offset,
-		 (unsigned long long)rep->transactions);
+		 commits);
 	buf_addf(&b, "  %s, %s, %s + %s fsync\n",
 		 rep->proven ? "proven page for page" : "every frame verified",
 		 check_words(a, rep), took, sync);
@@ -304,15 +304,16 @@ static void print_done(const struct args *a, const struct restore_report *rep)
 static void print_dry_run(const struct args *a, const struct restore_report *rep)
 {
 	struct buf b CLEANUP(buf_free) = BUF(8192);
-	char bytes[24], time[25];
+	char bytes[24], time[25], objects[48];
 
+	text_human_count(rep->objects, "object", objects);
 	text_human_bytes(rep->stored_bytes, bytes);
 	text_format_time_ms(rep->time_ms, time);
 	say_plan(a, rep);
 	buf_addf(&b,
-		 "dry run: %llu objects, %s to fetch; the chain ends at %s; nothing was "
+		 "dry run: %s, %s to fetch; the chain ends at %s; nothing was "
 		 "written\n",
-		 (unsigned long long)rep->objects, bytes, time);
+		 objects, bytes, time);
 	say(a, &b);
 }
 

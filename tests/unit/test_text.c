@@ -201,6 +201,19 @@ static void byte_counts_for_people_have_one_decimal(void **state)
 	}
 }
 
+static void counts_name_one_thing_or_several(void **state)
+{
+	char text[48];
+
+	(void)state;
+	text_human_count(0, "object", text);
+	assert_string_equal(text, "0 objects");
+	text_human_count(1, "transaction", text);
+	assert_string_equal(text, "1 transaction");
+	text_human_count(UINT64_MAX, "a name of more than 20 characters", text);
+	assert_string_equal(text, "18446744073709551615 a name of more than s");
+}
+
 static void prefixes_and_suffixes_are_found(void **state)
 {
 	(void)state;
@@ -374,6 +387,7 @@ int main(void)
 		cmocka_unit_test(truth_has_four_spellings_in_any_case),
 		cmocka_unit_test(sizes_have_decimal_and_binary_units),
 		cmocka_unit_test(byte_counts_for_people_have_one_decimal),
+		cmocka_unit_test(counts_name_one_thing_or_several),
 		cmocka_unit_test(prefixes_and_suffixes_are_found),
 		cmocka_unit_test(the_edit_distance_counts_a_swap_once),
 		cmocka_unit_test(uri_encoding_keeps_only_the_unreserved),
