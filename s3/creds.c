@@ -91,7 +91,7 @@ static int family(struct s3_creds *out, const char *const *env, const char *cons
 
 	if (value_of(env, names[0], &id, e) < 0 ||
 	    value_of(env, names[1], &secret, e) < 0 ||
-	    (names[2] && value_of(env, names[2], &token, e) < 0))
+	    value_of(env, names[2], &token, e) < 0)
 		goto out;
 	rc = 0;
 	if (!id.n && !secret.n)
@@ -108,13 +108,17 @@ out:
 
 int s3_creds_from_env(struct s3_creds *out, const char *const *env, struct err *e)
 {
-	static const char *const names[2][3] = {
-		{ "LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY", NULL },
+	static const char *const names[][3] = {
+		{ "WALBACK_ACCESS_KEY_ID", "WALBACK_SECRET_ACCESS_KEY",
+		  "WALBACK_SESSION_TOKEN" },
+		{ "LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY",
+		  "LITESTREAM_SESSION_TOKEN" },
 		{ "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN" },
+		{ "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN" },
 	};
 
 	*out = (struct s3_creds){ 0 };
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		int rc = family(out, env, names[i], e);
 
 		if (rc != 0)

@@ -143,7 +143,39 @@ def test_a_foreign_database_goes_aside_and_head_stays(walback, replica, db, tmp_
         assert 'code=histories_differ' in agent.text()
         assert agent.stop() == 0
     assert head(replica)['generation'] == first
+    (aside,) = [g for g in generations(replica) if g != first]
+    assert replica.json(f'generations/{aside}/generation.json')['reason'] == 'diverged'
     walback.restore_and_check(replica, tmp_path / 'out.db', db)
+
+
+def read_locks(pid, path):
+    """First and last byte of each POSIX read lock that the process holds on the file."""
+    inode = os.stat(path).st_ino
+    lines = (line.split() for line in Path('/proc/locks').read_text().splitlines())
+    return [(int(w[6]), int(w[7])) for w in lines
+            if w[1] == 'POSIX' and w[3] == 'READ' and int(w[4]) == pid and int(w[5].split(':')[2]) == inode]
+
+
+@pytest.mark.parametrize('compression', ['zst', 'lz4'])
+def test_whatever_was_opened_and_closed_the_agents_locks_stay(walback, file_replica, db, compression):
+    """Closing any other descriptor of the database or its -shm would drop them, and the next process of the app would
+    run recovery as if it were alone."""
+    keys = {'compression': compression, 'snapshot-interval': '1s', 'sync-interval': '10ms'}
+    conn = sqlite.connect(db)
+    with walback.replicate(db, file_replica, keys) as agent:
+        agent.wait_log('generation begun')
+        for n in range(60):
+            sqlite.add_rows(conn, 40, seed=n, size=2000)
+            time.sleep(0.05)
+        proc.wait_until(lambda: agent.text().count('snapshot uploaded') >= 3, 20, agent.text)
+        shm = f'{db}-shm'
+        # At rest: a reader at mark 0, whose lock is byte 123; and that the -shm is in use, byte 128.
+        proc.wait_until(lambda: (123, 123) in read_locks(agent.pid, shm), 10, lambda: read_locks(agent.pid, shm))
+        assert any(first <= 128 <= last for first, last in read_locks(agent.pid, shm))
+        # That the database is in use: SQLite's shared bytes.
+        assert (1073741826, 1073742335) in read_locks(agent.pid, db), read_locks(agent.pid, db)
+        conn.close()
+        assert agent.stop() == 0, agent.text()
 
 
 def test_if_different_stop_ends_with_16(walback, replica, db, tmp_path):

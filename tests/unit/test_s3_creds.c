@@ -18,6 +18,7 @@ static int make_files(void **state)
 		return -1;
 	return file_write_atomic("id", "AKIDFROMFILE\n", 13, 0600, false, &e) ||
 	       file_write_atomic("secret", "from file \r\n", 12, 0600, false, &e) ||
+	       file_write_atomic("token", "token from file\n", 16, 0600, false, &e) ||
 	       file_write_atomic("empty", "\n", 1, 0600, false, &e);
 }
 
@@ -64,6 +65,21 @@ static void found_in_the_environment(void **state)
 		  "A",
 		  "direct",
 		  NULL },
+		{ { "LITESTREAM_ACCESS_KEY_ID=L", "LITESTREAM_SECRET_ACCESS_KEY=M",
+		    "LITESTREAM_SESSION_TOKEN=N", "AWS_SESSION_TOKEN=T", NULL },
+		  "L",
+		  "M",
+		  "N" },
+		{ { "WALBACK_ACCESS_KEY_ID=W", "WALBACK_SECRET_ACCESS_KEY=X",
+		    "LITESTREAM_ACCESS_KEY_ID=L", "LITESTREAM_SECRET_ACCESS_KEY=M", NULL },
+		  "W",
+		  "X",
+		  NULL },
+		{ { "AWS_ACCESS_KEY=A", "AWS_SECRET_KEY=S", "AWS_SESSION_TOKEN_FILE=token",
+		    NULL },
+		  "A",
+		  "S",
+		  "token from file" },
 		{ { "LITESTREAM_ACCESS_KEY_ID=", "AWS_ACCESS_KEY_ID=A",
 		    "AWS_SECRET_ACCESS_KEY=S", NULL },
 		  "A",
@@ -105,6 +121,11 @@ static void not_found_or_not_whole(void **state)
 		  "half of the credentials is missing: an access key id without a secret "
 		  "access key",
 		  "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" },
+		{ { "WALBACK_ACCESS_KEY_ID=A", NULL },
+		  "half_credentials",
+		  "half of the credentials is missing: an access key id without a secret "
+		  "access key",
+		  "set both WALBACK_ACCESS_KEY_ID and WALBACK_SECRET_ACCESS_KEY" },
 		{ { "LITESTREAM_SECRET_ACCESS_KEY=S", "AWS_ACCESS_KEY_ID=A", NULL },
 		  "half_credentials",
 		  "half of the credentials is missing: a secret access key without an "
