@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Credentials: who signs.  Static ones here: given by the configuration, or
- * found in an environment under LITESTREAM_* or AWS_* names, each also as
+ * found in an environment under WALBACK_*, LITESTREAM_* or AWS_* names, each also as
  * NAME_FILE, a file that holds the value (trailing white space is cut off).
  */
 #ifndef S3_CREDS_H
