@@ -26,14 +26,21 @@ static struct {
 	unsigned users;
 } loop = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* An empty value is as good as none. */
+static const char *set_to(const char *value)
+{
+	return value && *value ? value : NULL;
+}
+
 static struct http *loop_take(void)
 {
 	pthread_mutex_lock(&loop.lock);
 	if (loop.users++ == 0) {
-		const char *bundle = secure_getenv("AWS_CA_BUNDLE");
-		const char *file = secure_getenv("SSL_CERT_FILE");
+		const char *bundle = set_to(secure_getenv("AWS_CA_BUNDLE"));
+		const char *file = set_to(secure_getenv("SSL_CERT_FILE"));
+		const char *folder = set_to(secure_getenv("SSL_CERT_DIR"));
 		const struct http_options o = { .ca_file = bundle ? bundle : file,
-						.ca_path = secure_getenv("SSL_CERT_DIR") };
+						.ca_path = folder };
 
 		loop.http = http_new(&o);
 	}

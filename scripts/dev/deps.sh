@@ -8,7 +8,7 @@ build='build-essential pkg-config ca-certificates sqlite3 libsqlite3-dev libcurl
 	libssl-dev libxml2-dev libzstd-dev liblz4-dev libxxhash-dev libjansson-dev libyaml-dev
 	libmicrohttpd-dev'
 tests='clang clang-format clang-tidy libclang-rt-14-dev llvm libcmocka-dev python3 python3-venv
-	python3-pytest python3-botocore shellcheck mandoc git strace zstd lz4 util-linux procps'
+	python3-pytest python3-botocore openssl shellcheck mandoc git strace zstd lz4 util-linux procps'
 
 case ${1-} in
 build) want=$build ;;
