@@ -160,6 +160,12 @@ RESCUED = {
 }
 
 
+def test_all_cases_of_damage_are_here():
+    names = [case['name'] for case in DAMAGED]
+    assert len(names) == len(set(names)) == 79
+    assert UNSEEN | set(LESS) | RESCUED <= set(names)
+
+
 @pytest.mark.parametrize('case', DAMAGED, ids=lambda c: c['name'])
 def test_damage_is_never_restored_in_silence(replica_of, case):
     replica = replica_of('litestream-v03', case['base'])
@@ -294,3 +300,21 @@ def test_litestream_trees_restore_from_s3(walback, any_s3_replica):
     walback.restore(any_s3_replica, out).ok()
     want = vectors.expect('litestream-v03', 'shrink')['targets'][0]['sha256']
     assert hashlib.sha256(out.read_bytes()).hexdigest() == want
+
+
+@pytest.mark.parametrize('kind, fixture', [('litestream-v03', f) for f in LITESTREAM] + [('walback', f) for f in OWN])
+def test_every_fixture_restores_from_s3(walback, s3_replica, kind, fixture):
+    """The newest state, its objects put in the order of their times."""
+    folder, expect = vectors.DATA / kind / fixture / 'replica', vectors.expect(kind, fixture)
+    for path in sorted(expect['mtimes'], key=lambda p: vectors.nanoseconds(expect['mtimes'][p])):
+        s3_replica.write(path, (folder / path).read_bytes())
+    assert len(s3_replica.files()) == len([p for p in folder.rglob('*') if p.is_file()])
+    out = walback.folder / 'x.db'
+    walback.restore(s3_replica, out).ok()
+    want = expect['latest'] if kind == 'walback' else expect['targets'][0]['sha256']
+    assert hashlib.sha256(out.read_bytes()).hexdigest() == want
+    if kind == 'walback':
+        t = expect['transactions'][len(expect['transactions']) // 2]
+        walback.restore(s3_replica, walback.folder / 'y.db', '-generation', t['generation'], '-position',
+                        f'{t["index"]:x}:{t["offset"]:x}').ok()
+        assert hashlib.sha256((walback.folder / 'y.db').read_bytes()).hexdigest() == t['sha256']
