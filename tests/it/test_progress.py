@@ -88,3 +88,16 @@ def test_no_bar_where_the_app_has_the_terminal(walback, proxied_replica, s3_prox
                   ['replicate', '-stop-timeout', '30s', '-exec', 'sleep 2', large, target.url]):
         code, seen = at_terminal(walback, words, target.env)
         assert code == 0 and not BAR.search(seen) and b'\033' not in seen, seen
+
+
+def test_the_restore_at_a_start_tells_how_far_it_is_unless_quiet(walback, proxied_replica, s3_proxy, large):
+    target = proxied_replica
+    words = ['-db', large, '-replica-url', target.url, '-wait-for-sync', '60s', '-stop-timeout', '30s', '--', 'true']
+    walback.run('run', *words, env=target.env).ok()
+    s3_proxy.toxic('bandwidth', 'downstream', rate=1500)        # of each connection
+    for quiet in ([], ['-quiet']):
+        for path in large.parent.glob(f'{large.name}*'):
+            path.unlink()
+        code, seen = at_terminal(walback, ['run', *quiet, *words], target.env)
+        assert code == 0 and large.exists(), seen
+        assert bool(BAR.search(seen)) == (not quiet), seen
