@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from testenv import proc, tools
+from testenv import proc, sqlite, tools, vectors, walback as wb
 
 # Whatever changes the file system or makes a change durable: the state between two of them is the
 # state at the entry of the later one, where it is killed.
@@ -182,3 +182,35 @@ def test_a_failing_call_is_reported_and_the_next_command_goes_on(tmp_path, call)
         proc.run([driver(), 'recover', db]).ok()
         assert content(db) in ('old', 'new')
     assert failed
+
+
+@pytest.mark.parametrize('command', ['restore', 'replicate', 'run'])
+def test_every_command_finishes_a_replacement_first(walback, tmp_path, command):
+    """`restore -force` killed between the record and the rename; the next command of any kind goes on."""
+    tools.need('strace')
+    target = wb.file_target(vectors.copy('litestream-v03', 'basic', tmp_path / 'replica'))
+    want = vectors.expect('litestream-v03', 'basic')['targets'][0]['sha256']
+    folder = tmp_path / 'data'
+    folder.mkdir()
+    db = folder / 'app.db'
+    make_old(str(db), 'wal')
+    p = strace([walback.exe, 'restore', '-force', '-o', db, target.url], '-f', '-e', 'trace=link', '-e',
+               'inject=link:signal=KILL:when=1')
+    assert p.returncode in (-9, 137), p.stderr
+    assert (folder / '.app.db-walback/swap.json').exists() and sqlite.sha256(db) != want
+    if command == 'restore':
+        r = walback.restore(target, db).fails(1)
+        assert 'exists; nothing was changed' in r.err
+        assert sqlite.sha256(db) == want
+    elif command == 'run':
+        r = walback.run('run', '-db', db, '-replica-url', f'file://{tmp_path}/new', '--', 'true').ok()
+        assert 'an interrupted replacement was finished' in r.err
+    else:
+        with walback.replicate(db, wb.file_target(tmp_path / 'new')) as agent:
+            agent.wait_log('generation begun')
+            assert agent.stop() == 0
+    assert not (folder / '.app.db-walback/swap.json').exists()
+    walback.restore(target, tmp_path / 'want.db').ok()
+    assert sqlite.dump(db) == sqlite.dump(tmp_path / 'want.db')
+    kept = [n for n in os.listdir(folder) if re.fullmatch(r'app\.db\.replaced\.\d{8}T\d{6}Z', n)]
+    assert len(kept) == 1 and content(folder / kept[0]) == 'old'
