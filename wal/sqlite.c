@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 /* Lock bytes of the wal-index (SQLite's wal.c, "WAL_READ_LOCK"): mark 0 is byte 123. */
+#define SHM_WRITE 120
+#define SHM_CHECKPOINT 121
 #define SHM_MARKS_START 123
 #define SHM_MARKS 5
 #define SHM_REGION 32768
@@ -404,12 +406,12 @@ int sq_sync(struct sq *s, struct err *e)
 	return rc == SQLITE_OK ? 0 : fail(e, rc, NULL, s->path, "sync");
 }
 
-int sq_mark_holder(struct sq *s, int first, pid_t *pid, struct err *e)
+/* Does another process hold one of n lock bytes?  As sq_mark_holder. */
+static int lock_holder(struct sq *s, int first, int n, pid_t *pid, struct err *e)
 {
-	struct flock lk = { .l_type = F_WRLCK,
-			    .l_whence = SEEK_SET,
-			    .l_start = SHM_MARKS_START + first,
-			    .l_len = SHM_MARKS - first };
+	struct flock lk = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = first, .l_len = n
+	};
 
 	if (s->shm_fd < 0) {
 		char *path = mem_fmt("%s-shm", s->path);
@@ -426,6 +428,20 @@ int sq_mark_holder(struct sq *s, int first, pid_t *pid, struct err *e)
 		return err_errno(e, "%s-shm: ask for locks", s->path);
 	*pid = lk.l_type == F_UNLCK || lk.l_pid < 0 ? 0 : lk.l_pid;
 	return lk.l_type == F_UNLCK ? 0 : 1;
+}
+
+int sq_mark_holder(struct sq *s, int first, pid_t *pid, struct err *e)
+{
+	return lock_holder(s, SHM_MARKS_START + first, SHM_MARKS - first, pid, e);
+}
+
+bool sq_checkpointer(struct sq *s)
+{
+	struct err ignored = ERR_INIT;
+	pid_t pid;
+
+	return lock_holder(s, SHM_CHECKPOINT, 1, &pid, &ignored) == 1 &&
+	       lock_holder(s, SHM_WRITE, 1, &pid, &ignored) == 1;
 }
 
 struct sq_file *sq_file_open(struct sq *s, struct err *e)

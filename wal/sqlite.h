@@ -65,6 +65,10 @@ MUST_CHECK int sq_sync(struct sq *s, struct err *e);
  * another PID namespace).  0 no, 1 yes, -1 error. */
 MUST_CHECK int sq_mark_holder(struct sq *s, int first, pid_t *pid, struct err *e);
 
+/* Do other processes hold the checkpoint lock and the write lock?  So does wal_checkpoint(FULL, RESTART or TRUNCATE),
+ * which waits for readers meanwhile.  False also when it cannot be asked. */
+bool sq_checkpointer(struct sq *s);
+
 /* The database file as it lies on the disk, without locks or transactions: for reading under
  * a transaction that another connection holds. */
 MUST_CHECK struct sq_file *sq_file_open(struct sq *s, struct err *e);

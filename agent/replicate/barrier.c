@@ -97,6 +97,21 @@ static int switch_reader(struct capture *c, bool locked, struct err *e)
 	return 0;
 }
 
+/* Nothing but what step 1 does with the readers.  In the first call the reader leaves mark 0, or an old mark, for the
+ * end; once the app has put all of it into the file, for mark 0, and does not hold up its reset.  Again and again
+ * while it waits: with all marks taken a reader gets an old one. */
+int capture_make_way(struct capture *c, struct err *e)
+{
+	if (c->rested || !sq_checkpointer(c->sq))
+		return 0;
+	if (switch_reader(c, false, e) < 0)
+		return -1;
+	/* At mark 0 with all in the file: as after a barrier, the next threshold counts. */
+	if (c->may_reset)
+		c->eased = false;
+	return 0;
+}
+
 /* A full disk or an I/O error while the WAL goes into the file loses nothing of what is
  * captured: say it and try again later. */
 static int soften(struct capture *c, int rc, struct err *e)
@@ -111,7 +126,7 @@ static int soften(struct capture *c, int rc, struct err *e)
 }
 
 /* An app that checkpoints by itself, as all do from 1000 frames on, has the checkpoint lock for as long as
- * its syncs take, and again soon after.  It does our work meanwhile. */
+ * its syncs take, and again soon after.  It does our work meanwhile.  It may be waiting for our reader, though. */
 static int checkpoint_in_turn(struct capture *c, struct err *e)
 {
 	int64_t until_us = clock_mono_us() + c->opt.max_wait_ms * 1000;
@@ -122,7 +137,8 @@ static int checkpoint_in_turn(struct capture *c, struct err *e)
 
 		if (sq_checkpoint(c->sq, &log, &c->in_file, &busy) == 0)
 			return 0;
-		if (busy.code != ERR_AGAIN || clock_mono_us() >= until_us) {
+		if (busy.code != ERR_AGAIN || clock_mono_us() >= until_us ||
+		    sq_checkpointer(c->sq)) {
 			*e = busy;
 			return -1;
 		}

@@ -66,6 +66,10 @@ bool capture_has_news(const struct capture *c);
  * slug wal_discontinuity: the capture is over, open a new one and begin a new generation. */
 MUST_CHECK int capture_copy(struct capture *c, uint64_t *commits, struct err *e);
 
+/* If another process waits for our reader in a wal_checkpoint(FULL, RESTART or TRUNCATE), move the reader out of its
+ * way: for each look while frames flow.  Copies and delivers before, as capture_copy. */
+MUST_CHECK int capture_make_way(struct capture *c, struct err *e);
+
 enum { CAPTURE_HELD_BACK, CAPTURE_RESTS, CAPTURE_LATER };
 
 bool capture_barrier_due(const struct capture *c);

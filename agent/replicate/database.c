@@ -350,6 +350,16 @@ static int64_t sooner(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static int copy(struct database *d, uint64_t *commits, struct err *e)
+{
+	uint64_t before = capture_stats(d->cap)->commits;
+
+	if (capture_copy(d->cap, NULL, e) < 0 || capture_make_way(d->cap, e) < 0)
+		return -1;
+	*commits = capture_stats(d->cap)->commits - before;
+	return 0;
+}
+
 static int64_t running(struct database *d)
 {
 	struct err e = ERR_INIT;
@@ -362,7 +372,7 @@ static int64_t running(struct database *d)
 
 	if (why)
 		err_set(&e, ERR_CORRUPT, "%s: %s", d->cfg->path, why);
-	if (e.code || capture_copy(d->cap, &commits, &e) < 0) {
+	if (e.code || copy(d, &commits, &e) < 0) {
 		if (e.code == ERR_AGAIN)
 			return d->now_ms + HOT_POLL_MS;
 		lost(d, &e);

@@ -11,6 +11,7 @@
 #define PAUSE_US 120000 /* SQLite's own busy handler looks every 100 ms */
 #define PAUSE_BYTES (1U << 20)
 #define LOOK_US 500
+#define LOCK_SLICE_MS 5
 
 uint64_t capture_tail(const struct capture *c, const struct wal_index *ix)
 {
@@ -21,12 +22,28 @@ uint64_t capture_tail(const struct capture *c, const struct wal_index *ix)
 				   : (uint64_t)(ix->mx_frame - have) * sq_page_size(c->sq);
 }
 
+/* Not for who holds it and waits for our reader in a checkpoint: the next look makes way for it. */
+static int wait_for_lock(struct capture *c, int64_t until_us, struct err *e)
+{
+	for (;;) {
+		struct err busy = ERR_INIT;
+
+		if (sq_write_lock(c->sq, LOCK_SLICE_MS, &busy) == 0)
+			return 0;
+		if (busy.code != ERR_AGAIN || clock_mono_us() >= until_us ||
+		    sq_checkpointer(c->sq)) {
+			*e = busy;
+			return -1;
+		}
+	}
+}
+
 int capture_take_lock(struct capture *c, int64_t *held_since_us, struct wal_index *ix,
 		      struct err *e)
 {
 	int64_t asked = clock_mono_us();
 
-	if (sq_write_lock(c->sq, c->opt.max_wait_ms, e) < 0)
+	if (wait_for_lock(c, asked + c->opt.max_wait_ms * 1000, e) < 0)
 		return -1;
 	*held_since_us = clock_mono_us();
 	c->stats.wait_us_last = *held_since_us - asked;

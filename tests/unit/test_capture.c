@@ -88,7 +88,7 @@ static void settle(struct env *t)
 	sq_file_close(f);
 }
 
-static struct env *open_env(const char *pragmas, int64_t slice_us)
+static struct env *open_env(const char *pragmas, int64_t slice_us, int64_t max_wait_ms)
 {
 	struct env *t = mem_alloc(sizeof(*t));
 	struct err e = ERR_INIT;
@@ -101,7 +101,9 @@ static struct env *open_env(const char *pragmas, int64_t slice_us)
 	sql(t->app,
 	    "PRAGMA journal_mode=wal; CREATE TABLE t(id INTEGER PRIMARY KEY, x BLOB);"
 	    "INSERT INTO t(x) VALUES(randomblob(3000)),(randomblob(100))");
-	struct capture_options o = { .checkpoint_pages = 100, .slice_us = slice_us };
+	struct capture_options o = { .checkpoint_pages = 100,
+				     .slice_us = slice_us,
+				     .max_wait_ms = max_wait_ms };
 	struct capture_sink sink = { &t->m, on_page, on_commit };
 
 	t->c = capture_open(t->db, &o, &sink, &e);
@@ -112,7 +114,7 @@ static struct env *open_env(const char *pragmas, int64_t slice_us)
 
 static struct env *begin(const char *pragmas)
 {
-	struct env *t = open_env(pragmas, 0);
+	struct env *t = open_env(pragmas, 0, 0);
 
 	settle(t);
 	return t;
@@ -396,6 +398,172 @@ static void an_app_that_writes_now_and_then_has_its_barrier_at_the_threshold(voi
 	end(t);
 }
 
+/* Another process, since one's own locks cannot be asked about: 0 when the checkpoint was complete. */
+static int checkpoint_main(const char *path, int mode)
+{
+	sqlite3 *db;
+
+	if (sqlite3_open(path, &db) != SQLITE_OK)
+		return 2;
+	sqlite3_busy_timeout(db, 60000);
+	sqlite3_exec(db, "SELECT count(*) FROM t", NULL, NULL, NULL);
+	int rc = sqlite3_wal_checkpoint_v2(db, "main", mode, NULL, NULL);
+
+	sqlite3_close(db);
+	return rc == SQLITE_OK ? 0 : 1;
+}
+
+static pid_t start_checkpoint(struct env *t, int mode)
+{
+	char name[] = "test_capture", number[] = { (char)('0' + mode), 0 };
+	char *argv[] = { name, t->db, number, NULL };
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execv("/proc/self/exe", argv);
+		_exit(3);
+	}
+	return pid;
+}
+
+/* Looks, as while frames flow, until that process has ended; its exit code. */
+static int look_until_it_ends(struct env *t, pid_t pid)
+{
+	int64_t until = clock_mono_ms() + 30000;
+	struct err e = ERR_INIT;
+	int status;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		copy(t);
+		if (capture_make_way(t->c, &e) < 0)
+			fail_msg("make way: %s", e.msg);
+		if (clock_mono_ms() > until) {
+			kill(pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			fail_msg("the app's checkpoint still waits for our reader");
+		}
+		clock_sleep_ms(3);
+	}
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void a_full_checkpoint_of_the_app_does_not_wait_for_our_reader(void **state)
+{
+	const int modes[] = { SQLITE_CHECKPOINT_FULL, SQLITE_CHECKPOINT_RESTART,
+			      SQLITE_CHECKPOINT_TRUNCATE };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		int mode = modes[i];
+		struct env *t = begin("PRAGMA page_size=4096");
+		uint64_t barriers = capture_stats(t->c)->barriers;
+
+		/* From mark 0, and then from wherever the checkpoint before has left the reader. */
+		for (int round = 0; round < 6; round++) {
+			write_frames(t, 5 + round);
+			assert_int_equal(look_until_it_ends(t, start_checkpoint(t, mode)),
+					 0);
+		}
+		assert_int_equal(capture_stats(t->c)->barriers, barriers);
+		/* After a restart or truncate the WAL has begun anew: the reader was at mark 0. */
+		write_frames(t, 1);
+		assert_int_equal(capture_stats(t->c)->wal_frames,
+				 mode == SQLITE_CHECKPOINT_FULL ? 46 : 1);
+		check_equal(t);
+		assert_int_equal(t->m.commits, 46);
+		end(t);
+	}
+}
+
+static void after_a_reset_by_the_app_the_next_barrier_is_due_at_the_threshold(void **state)
+{
+	struct env *t = begin("PRAGMA page_size=4096");
+
+	(void)state;
+	write_frames(t, 20);
+	write_frames(t, 50);
+	assert_int_equal(ease(t), CAPTURE_LATER);
+	assert_int_equal(
+		look_until_it_ends(t, start_checkpoint(t, SQLITE_CHECKPOINT_TRUNCATE)), 0);
+	for (int i = 0; i < 21; i++)
+		write_frames(t, 5);
+	assert_int_equal(capture_stats(t->c)->wal_frames, 105);
+	assert_true(capture_barrier_due(t->c));
+	assert_int_equal(ease(t), CAPTURE_RESTS);
+	check_equal(t);
+	end(t);
+}
+
+/* A minute for the locks: who waited for them in vain would be noticed. */
+static struct env *begin_patient(void)
+{
+	struct env *t = open_env("PRAGMA page_size=4096", 0, 60000);
+
+	settle(t);
+	write_frames(t, 5);
+	return t;
+}
+
+/* Until the app's checkpoint has the write lock. */
+static void wait_for_checkpoint(struct env *t)
+{
+	sqlite3_file *f = NULL;
+
+	assert_int_equal(
+		sqlite3_file_control(t->app, "main", SQLITE_FCNTL_FILE_POINTER, &f),
+		SQLITE_OK);
+	while (f->pMethods->xShmLock(f, 0, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE) ==
+	       SQLITE_OK) {
+		f->pMethods->xShmLock(f, 0, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+		clock_sleep_ms(1);
+	}
+}
+
+static void a_barrier_does_not_wait_for_a_checkpoint_that_waits_for_it(void **state)
+{
+	struct env *t = begin_patient();
+	/* It waits for mark 0, then for the end of our reader. */
+	pid_t pid = start_checkpoint(t, SQLITE_CHECKPOINT_TRUNCATE);
+
+	(void)state;
+	wait_for_checkpoint(t);
+	int64_t from = clock_mono_ms();
+
+	assert_int_equal(barrier(t), CAPTURE_HELD_BACK);
+	assert_true(clock_mono_ms() - from < 20000);
+	assert_int_equal(look_until_it_ends(t, pid), 0);
+	check_equal(t);
+	assert_int_equal(t->m.commits, 5);
+	end(t);
+}
+
+static void a_barrier_does_not_wait_for_the_lock_of_such_a_checkpoint(void **state)
+{
+	struct env *t = begin_patient();
+	sqlite3 *reader;
+
+	(void)state;
+	assert_int_equal(sqlite3_open(t->db, &reader), SQLITE_OK);
+	sql(reader, "BEGIN; SELECT count(*) FROM t");
+	assert_int_equal(look_until_it_ends(t, start_checkpoint(t, SQLITE_CHECKPOINT_FULL)),
+			 0);
+	/* It waits for that reader. */
+	pid_t pid = start_checkpoint(t, SQLITE_CHECKPOINT_TRUNCATE);
+
+	wait_for_checkpoint(t);
+	int64_t from = clock_mono_ms();
+
+	assert_int_equal(barrier(t), CAPTURE_HELD_BACK);
+	assert_true(clock_mono_ms() - from < 20000);
+	sql(reader, "COMMIT");
+	sqlite3_close(reader);
+	assert_int_equal(look_until_it_ends(t, pid), 0);
+	check_equal(t);
+	assert_int_equal(t->m.commits, 5);
+	end(t);
+}
+
 /* The barrier cannot take the write lock, again and again; everything is in the file meanwhile, so the app's
  * next commit resets the WAL. */
 static void a_long_write_transaction_costs_no_generation(void **state)
@@ -586,7 +754,7 @@ static void killed_writers_leave_no_phantom_commits(void **state)
 /* A start that hashes a large database is interrupted after each slice, and the app writes meanwhile. */
 static void hashing_comes_in_slices_and_the_app_may_write_between_them(void **state)
 {
-	struct env *t = open_env("PRAGMA page_size=4096", 1);
+	struct env *t = open_env("PRAGMA page_size=4096", 1, 0);
 	struct err e = ERR_INIT;
 	unsigned calls = 0;
 
@@ -604,8 +772,10 @@ static void hashing_comes_in_slices_and_the_app_may_write_between_them(void **st
 	end(t);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc == 3)
+		return checkpoint_main(argv[1], argv[2][0] - '0');
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_commit_is_delivered_once_and_whole),
 		cmocka_unit_test(growing_shrinking_and_huge_transactions_are_followed),
@@ -617,6 +787,12 @@ int main(void)
 		cmocka_unit_test(an_app_that_writes_without_pause_meets_fewer_barriers),
 		cmocka_unit_test(
 			an_app_that_writes_now_and_then_has_its_barrier_at_the_threshold),
+		cmocka_unit_test(a_full_checkpoint_of_the_app_does_not_wait_for_our_reader),
+		cmocka_unit_test(
+			after_a_reset_by_the_app_the_next_barrier_is_due_at_the_threshold),
+		cmocka_unit_test(
+			a_barrier_does_not_wait_for_a_checkpoint_that_waits_for_it),
+		cmocka_unit_test(a_barrier_does_not_wait_for_the_lock_of_such_a_checkpoint),
 		cmocka_unit_test(a_long_write_transaction_costs_no_generation),
 		cmocka_unit_test(a_reader_that_does_not_end_does_not_make_the_app_wait),
 		cmocka_unit_test(a_reset_between_two_attempts_is_no_discontinuity),
