@@ -23,6 +23,7 @@
 #define STASH_BYTES (8U << 20) /* then it is delivered, whatever the hurry */
 #define POLL_US 500
 #define REOPEN_US 2000
+#define LOCK_SLICE_MS 5
 #define STUCK_PAUSE 50 /* so many times as long as the lock was held in vain */
 
 void stash_free(struct stash *s)
@@ -126,24 +127,28 @@ static int soften(struct capture *c, int rc, struct err *e)
 }
 
 /* An app that checkpoints by itself, as all do from 1000 frames on, has the checkpoint lock for as long as
- * its syncs take, and again soon after.  It does our work meanwhile.  It may be waiting for our reader, though. */
+ * its syncs take, and again soon after.  It does our work meanwhile; what it waits for may be our reader. */
 static int checkpoint_in_turn(struct capture *c, struct err *e)
 {
 	int64_t until_us = clock_mono_us() + c->opt.max_wait_ms * 1000;
 
-	for (;;) {
+	/* Where a reset is possible all of it is in the file, and nothing may be done without the write lock. */
+	while (!c->may_reset) {
 		struct err busy = ERR_INIT;
 		uint32_t log;
 
 		if (sq_checkpoint(c->sq, &log, &c->in_file, &busy) == 0)
 			return 0;
-		if (busy.code != ERR_AGAIN || clock_mono_us() >= until_us ||
-		    sq_checkpointer(c->sq)) {
+		if (busy.code != ERR_AGAIN || clock_mono_us() >= until_us) {
 			*e = busy;
 			return -1;
 		}
 		clock_sleep_us(POLL_US);
+		if (capture_make_way(c, e) < 0)
+			return -1;
 	}
+	c->in_file = follow_frames(c->follow);
+	return 0;
 }
 
 /* What is put into the file without the lock takes so long that the app, on a slow disk, writes as much meanwhile:
@@ -159,9 +164,8 @@ static int prepare(struct capture *c, struct err *e)
 {
 	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, false, e) < 0)
 		return -1;
-	/* Where a reset is possible all of it is in the file, and nothing may be done without the write lock. */
 	c->in_file = follow_frames(c->follow);
-	if (!c->may_reset && !too_long(c) && soften(c, checkpoint_in_turn(c, e), e) < 0)
+	if (!too_long(c) && soften(c, checkpoint_in_turn(c, e), e) < 0)
 		return -1;
 	c->eased = true;
 	return 0;
@@ -225,6 +229,45 @@ static bool not_worth_it(const struct capture *c)
 	return still_stuck(c) && clock_mono_us() < c->stuck_until_us;
 }
 
+/* As capture_make_way, into the stash; not where that would be too much. */
+static int make_way(struct capture *c, struct err *e)
+{
+	struct wal_index ix;
+
+	if (!sq_checkpointer(c->sq))
+		return 0;
+	if (capture_index(c, &ix, e) < 0)
+		return -1;
+	return c->stash.len + capture_tail(c, &ix) > STASH_BYTES
+		       ? 0
+		       : switch_reader(c, true, e);
+}
+
+/* A checkpoint of the app may hold it and wait for our reader. */
+static int take_lock(struct capture *c, int64_t *held_since_us, struct wal_index *ix,
+		     struct err *e)
+{
+	int64_t asked = clock_mono_us();
+
+	*held_since_us = 0;
+	for (;;) {
+		struct err busy = ERR_INIT;
+		int rc = capture_take_lock(c, LOCK_SLICE_MS, held_since_us, ix, &busy);
+
+		if (*held_since_us)
+			c->stats.wait_us_last = *held_since_us - asked;
+		if (rc == 0)
+			return 0;
+		if (busy.code != ERR_AGAIN || *held_since_us ||
+		    clock_mono_us() - asked >= c->opt.max_wait_ms * 1000) {
+			*e = busy;
+			return -1;
+		}
+		if (make_way(c, e) < 0)
+			return -1;
+	}
+}
+
 /* The write lock, with at most a short tail left to copy; the tail is in the stash. */
 static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *e)
 {
@@ -233,8 +276,7 @@ static int lock_and_copy(struct capture *c, int64_t *held_since_us, struct err *
 	for (int round = 0;; round++) {
 		struct wal_index ix;
 
-		*held_since_us = 0;
-		if (capture_take_lock(c, held_since_us, &ix, e) < 0)
+		if (take_lock(c, held_since_us, &ix, e) < 0)
 			return -1;
 		uint64_t tail = capture_tail(c, &ix);
 		/* As fast as we copy, or faster: more rounds only make it longer. */

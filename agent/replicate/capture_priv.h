@@ -63,9 +63,10 @@ void capture_expect_reset(struct capture *c, const struct wal_index *ix);
 
 /* Bytes of the WAL that are committed up to ix and not copied. */
 uint64_t capture_tail(const struct capture *c, const struct wal_index *ix);
-/* The write lock, at most opt.max_wait_ms from now, and the index under it.  ERR_AGAIN. */
-int capture_take_lock(struct capture *c, int64_t *held_since_us, struct wal_index *ix,
-		      struct err *e);
+/* The write lock, at most that long from now, and the index under it.  ERR_AGAIN; with *held_since_us set the
+ * lock is held nevertheless. */
+int capture_take_lock(struct capture *c, int64_t max_wait_ms, int64_t *held_since_us,
+		      struct wal_index *ix, struct err *e);
 /* With the write lock: copy to the end, *ix in the end.  It is let go every second for a moment.
  * ERR_AGAIN, without the lock: the end was not reached in a few of these turns. */
 int capture_while_it_waits(struct capture *c, int64_t *held_since_us, struct wal_index *ix,

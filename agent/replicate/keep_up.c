@@ -11,7 +11,6 @@
 #define PAUSE_US 120000 /* SQLite's own busy handler looks every 100 ms */
 #define PAUSE_BYTES (1U << 20)
 #define LOOK_US 500
-#define LOCK_SLICE_MS 5
 
 uint64_t capture_tail(const struct capture *c, const struct wal_index *ix)
 {
@@ -22,28 +21,12 @@ uint64_t capture_tail(const struct capture *c, const struct wal_index *ix)
 				   : (uint64_t)(ix->mx_frame - have) * sq_page_size(c->sq);
 }
 
-/* Not for who holds it and waits for our reader in a checkpoint: the next look makes way for it. */
-static int wait_for_lock(struct capture *c, int64_t until_us, struct err *e)
-{
-	for (;;) {
-		struct err busy = ERR_INIT;
-
-		if (sq_write_lock(c->sq, LOCK_SLICE_MS, &busy) == 0)
-			return 0;
-		if (busy.code != ERR_AGAIN || clock_mono_us() >= until_us ||
-		    sq_checkpointer(c->sq)) {
-			*e = busy;
-			return -1;
-		}
-	}
-}
-
-int capture_take_lock(struct capture *c, int64_t *held_since_us, struct wal_index *ix,
-		      struct err *e)
+int capture_take_lock(struct capture *c, int64_t max_wait_ms, int64_t *held_since_us,
+		      struct wal_index *ix, struct err *e)
 {
 	int64_t asked = clock_mono_us();
 
-	if (wait_for_lock(c, asked + c->opt.max_wait_ms * 1000, e) < 0)
+	if (sq_write_lock(c->sq, max_wait_ms, e) < 0)
 		return -1;
 	*held_since_us = clock_mono_us();
 	c->stats.wait_us_last = *held_since_us - asked;
@@ -91,7 +74,7 @@ int capture_while_it_waits(struct capture *c, int64_t *held_since_us, struct wal
 				       "%s: it is written faster than it is copied",
 				       sq_path(c->sq));
 		if (pause_for_the_app(c, e) < 0 ||
-		    capture_take_lock(c, held_since_us, ix, e) < 0)
+		    capture_take_lock(c, c->opt.max_wait_ms, held_since_us, ix, e) < 0)
 			return -1;
 	}
 	log_debug("the app waited for the copy of its WAL", LOGS("db", sq_path(c->sq)),
@@ -110,7 +93,7 @@ int capture_keep_up(struct capture *c, struct err *e)
 		return -1;
 	if (capture_tail(c, &ix) <= CAPTURE_TAIL_LIMIT)
 		return 0;
-	int rc = capture_take_lock(c, &held_since_us, &ix, e);
+	int rc = capture_take_lock(c, c->opt.max_wait_ms, &held_since_us, &ix, e);
 
 	if (rc == 0)
 		rc = capture_while_it_waits(c, &held_since_us, &ix, e);

@@ -399,7 +399,7 @@ static void an_app_that_writes_now_and_then_has_its_barrier_at_the_threshold(voi
 }
 
 /* Another process, since one's own locks cannot be asked about: 0 when the checkpoint was complete. */
-static int checkpoint_main(const char *path, int mode)
+static int checkpoint_main(const char *path, int mode, bool write)
 {
 	sqlite3 *db;
 
@@ -407,16 +407,24 @@ static int checkpoint_main(const char *path, int mode)
 		return 2;
 	sqlite3_busy_timeout(db, 60000);
 	sqlite3_exec(db, "SELECT count(*) FROM t", NULL, NULL, NULL);
+	if (write) {
+		sqlite3_exec(
+			db,
+			"BEGIN IMMEDIATE; UPDATE t SET x = randomblob(100) WHERE id = 2",
+			NULL, NULL, NULL);
+		clock_sleep_ms(50);
+		sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	}
 	int rc = sqlite3_wal_checkpoint_v2(db, "main", mode, NULL, NULL);
 
 	sqlite3_close(db);
 	return rc == SQLITE_OK ? 0 : 1;
 }
 
-static pid_t start_checkpoint(struct env *t, int mode)
+static pid_t start_checkpoint(struct env *t, int mode, bool write)
 {
 	char name[] = "test_capture", number[] = { (char)('0' + mode), 0 };
-	char *argv[] = { name, t->db, number, NULL };
+	char *argv[] = { name, t->db, number, write ? name : NULL, NULL };
 	pid_t pid = fork();
 
 	if (pid == 0) {
@@ -462,8 +470,8 @@ static void a_full_checkpoint_of_the_app_does_not_wait_for_our_reader(void **sta
 		/* From mark 0, and then from wherever the checkpoint before has left the reader. */
 		for (int round = 0; round < 6; round++) {
 			write_frames(t, 5 + round);
-			assert_int_equal(look_until_it_ends(t, start_checkpoint(t, mode)),
-					 0);
+			assert_int_equal(
+				look_until_it_ends(t, start_checkpoint(t, mode, false)), 0);
 		}
 		assert_int_equal(capture_stats(t->c)->barriers, barriers);
 		/* After a restart or truncate the WAL has begun anew: the reader was at mark 0. */
@@ -484,8 +492,9 @@ static void after_a_reset_by_the_app_the_next_barrier_is_due_at_the_threshold(vo
 	write_frames(t, 20);
 	write_frames(t, 50);
 	assert_int_equal(ease(t), CAPTURE_LATER);
-	assert_int_equal(
-		look_until_it_ends(t, start_checkpoint(t, SQLITE_CHECKPOINT_TRUNCATE)), 0);
+	assert_int_equal(look_until_it_ends(
+				 t, start_checkpoint(t, SQLITE_CHECKPOINT_TRUNCATE, false)),
+			 0);
 	for (int i = 0; i < 21; i++)
 		write_frames(t, 5);
 	assert_int_equal(capture_stats(t->c)->wal_frames, 105);
@@ -520,47 +529,49 @@ static void wait_for_checkpoint(struct env *t)
 	}
 }
 
-static void a_barrier_does_not_wait_for_a_checkpoint_that_waits_for_it(void **state)
+static void check_barrier_makes_way(struct env *t, pid_t pid)
 {
-	struct env *t = begin_patient();
-	/* It waits for mark 0, then for the end of our reader. */
-	pid_t pid = start_checkpoint(t, SQLITE_CHECKPOINT_TRUNCATE);
-
-	(void)state;
-	wait_for_checkpoint(t);
 	int64_t from = clock_mono_ms();
 
-	assert_int_equal(barrier(t), CAPTURE_HELD_BACK);
+	assert_int_equal(barrier(t), CAPTURE_RESTS);
 	assert_true(clock_mono_ms() - from < 20000);
 	assert_int_equal(look_until_it_ends(t, pid), 0);
+}
+
+static void a_barrier_makes_way_for_a_checkpoint_that_it_meets(void **state)
+{
+	const int modes[] = { SQLITE_CHECKPOINT_FULL, SQLITE_CHECKPOINT_RESTART,
+			      SQLITE_CHECKPOINT_TRUNCATE };
+	struct env *t = begin_patient();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		write_frames(t, 5);
+		/* It waits for mark 0, then perhaps for the end of our reader. */
+		pid_t pid = start_checkpoint(t, modes[i], false);
+
+		wait_for_checkpoint(t);
+		check_barrier_makes_way(t, pid);
+	}
 	check_equal(t);
-	assert_int_equal(t->m.commits, 5);
+	assert_int_equal(t->m.commits, 20);
 	end(t);
 }
 
-static void a_barrier_does_not_wait_for_the_lock_of_such_a_checkpoint(void **state)
+/* The barrier waits for the end of a transaction, right after which the app checkpoints. */
+static void a_barrier_makes_way_for_a_checkpoint_that_takes_the_lock_first(void **state)
 {
 	struct env *t = begin_patient();
-	sqlite3 *reader;
 
 	(void)state;
-	assert_int_equal(sqlite3_open(t->db, &reader), SQLITE_OK);
-	sql(reader, "BEGIN; SELECT count(*) FROM t");
-	assert_int_equal(look_until_it_ends(t, start_checkpoint(t, SQLITE_CHECKPOINT_FULL)),
-			 0);
-	/* It waits for that reader. */
-	pid_t pid = start_checkpoint(t, SQLITE_CHECKPOINT_TRUNCATE);
+	for (int i = 0; i < 5; i++) {
+		pid_t pid = start_checkpoint(t, SQLITE_CHECKPOINT_TRUNCATE, true);
 
-	wait_for_checkpoint(t);
-	int64_t from = clock_mono_ms();
-
-	assert_int_equal(barrier(t), CAPTURE_HELD_BACK);
-	assert_true(clock_mono_ms() - from < 20000);
-	sql(reader, "COMMIT");
-	sqlite3_close(reader);
-	assert_int_equal(look_until_it_ends(t, pid), 0);
+		wait_for_checkpoint(t);
+		check_barrier_makes_way(t, pid);
+	}
 	check_equal(t);
-	assert_int_equal(t->m.commits, 5);
+	assert_int_equal(t->m.commits, 10);
 	end(t);
 }
 
@@ -774,8 +785,8 @@ static void hashing_comes_in_slices_and_the_app_may_write_between_them(void **st
 
 int main(int argc, char **argv)
 {
-	if (argc == 3)
-		return checkpoint_main(argv[1], argv[2][0] - '0');
+	if (argc >= 3)
+		return checkpoint_main(argv[1], argv[2][0] - '0', argc == 4);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_commit_is_delivered_once_and_whole),
 		cmocka_unit_test(growing_shrinking_and_huge_transactions_are_followed),
@@ -791,8 +802,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(
 			after_a_reset_by_the_app_the_next_barrier_is_due_at_the_threshold),
 		cmocka_unit_test(
-			a_barrier_does_not_wait_for_a_checkpoint_that_waits_for_it),
-		cmocka_unit_test(a_barrier_does_not_wait_for_the_lock_of_such_a_checkpoint),
+			a_barrier_makes_way_for_a_checkpoint_that_takes_the_lock_first),
+		cmocka_unit_test(a_barrier_makes_way_for_a_checkpoint_that_it_meets),
 		cmocka_unit_test(a_long_write_transaction_costs_no_generation),
 		cmocka_unit_test(a_reader_that_does_not_end_does_not_make_the_app_wait),
 		cmocka_unit_test(a_reset_between_two_attempts_is_no_discontinuity),
