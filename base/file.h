@@ -47,6 +47,20 @@ MUST_CHECK int file_mkdirs(const char *path, mode_t mode, struct err *e);    /* 
 MUST_CHECK int file_rename(const char *from, const char *to, struct err *e); /* no fsync */
 /* temp gets the name path, unless something has it: ERR_EXISTS, also against other processes.  No fsync. */
 MUST_CHECK int file_rename_new(const char *temp, const char *path, struct err *e);
+
+/*
+ * The same for a file whose old name matters: on success `from` is gone, on failure `to` is as it was.
+ * ERR_EXISTS: something has that name (a dangling link too); no other process can come between the look and the
+ * deed.  No fsync.
+ *
+ * renameat2(2) with RENAME_NOREPLACE; where that is not to be had (NFS, some FUSE) link(2) and unlink(2), which a
+ * crash may leave half done: one file with both names, and the same call again finishes it.  File systems with
+ * neither get an empty file that only one process can have made (O_EXCL), and it is replaced: nobody's file is
+ * lost there either, but who opens it in that instant holds an empty file that is gone, and a crash may leave it
+ * behind.  (So not for a store's objects, which appear whole or not at all.)
+ */
+MUST_CHECK int file_move_new(const char *from, const char *to, struct err *e);
+
 /* Missing is fine. */
 MUST_CHECK int file_unlink(const char *path, struct err *e);
 /* rm -r of a folder that this program made; missing is fine. */

@@ -126,6 +126,76 @@ int file_rename(const char *from, const char *to, struct err *e)
 	return 0;
 }
 
+/* What a kernel, a sandbox or a file system says that has no such call. */
+static bool not_to_be_had(int error)
+{
+	return error == EINVAL || error == ENOSYS || error == EPERM ||
+	       error == EOPNOTSUPP || error == EMLINK;
+}
+
+/* Both names or, with errno, the old one alone. */
+static int link_new(const char *from, const char *to)
+{
+	if (link(from, to))
+		return -1;
+	if (!unlink(from))
+		return 0;
+	int saved = errno;
+
+	unlink(to);
+	errno = saved;
+	return -1;
+}
+
+/* Only one can make the file that holds the name; what is replaced is that empty file of ours. */
+static int hold_new(const char *from, const char *to)
+{
+	int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -1;
+	close(fd);
+	if (!rename(from, to))
+		return 0;
+	int saved = errno;
+
+	unlink(to);
+	errno = saved;
+	return -1;
+}
+
+/* A link was made, and then came a crash. */
+static bool one_file(const char *from, const char *to)
+{
+	struct stat a;
+	struct stat b;
+
+	return !lstat(from, &a) && !lstat(to, &b) && file_same(&a, &b);
+}
+
+static int move_new(const char *from, const char *to)
+{
+	int rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+
+	if (rc && not_to_be_had(errno))
+		rc = link_new(from, to);
+	if (rc && not_to_be_had(errno))
+		rc = hold_new(from, to);
+	if (!rc || errno != EEXIST)
+		return rc;
+	if (one_file(from, to))
+		return unlink(from);
+	errno = EEXIST;
+	return -1;
+}
+
+int file_move_new(const char *from, const char *to, struct err *e)
+{
+	if (move_new(from, to))
+		return err_errno(e, "rename %s to %s", from, to);
+	return 0;
+}
+
 int file_unlink(const char *path, struct err *e)
 {
 	if (unlink(path) && errno != ENOENT)

@@ -8,6 +8,7 @@
  * FAULT_NTH    which one fails, from 1; 0: none (only count)
  * FAULT_TIMES  how many in a row fail (default 1)
  * FAULT_ERRNO  a number; "kill": SIGKILL instead; "short": half of a read or write is done;
+ *              "appear": nothing fails, but another's file is at the path before a rename or link;
  *              "slow:N": nothing fails, but reads and writes of over 64 KiB pass at N MB/s
  * FAULT_WHILE  a file: faults happen only as long as it exists
  * FAULT_STATE  a file with the count so far (8 bytes, native), shared by all processes
@@ -88,6 +89,18 @@ static void trace(const char *kind, const char *path, const char *from)
 	errno = saved;
 }
 
+/* By system calls of its own: open and write of this library would count it. */
+static void appear(const char *path)
+{
+	static const char text[] = "somebody's";
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC,
+			      0600);
+
+	if (fd < 0 || syscall(SYS_write, fd, text, sizeof(text) - 1) < 0)
+		abort();
+	close(fd);
+}
+
 static enum verdict judge_from(const char *kind, const char *path, const char *from)
 {
 	int saved = errno;
@@ -107,6 +120,11 @@ static enum verdict judge_from(const char *kind, const char *path, const char *f
 		kill(getpid(), SIGKILL);
 	if (how && strcmp(how, "short") == 0)
 		return SHORT;
+	if (how && strcmp(how, "appear") == 0) {
+		appear(path);
+		errno = saved;
+		return PASS;
+	}
 	if (mb_per_s)
 		return SLOW;
 	errno = how ? (int)strtol(how, NULL, 10) : EIO;
@@ -232,6 +250,13 @@ int renameat(int fd1, const char *from, int fd2, const char *to)
 {
 	NEXT(renameat)
 	return judge_from("rename", to, from) == FAIL ? -1 : next(fd1, from, fd2, to);
+}
+
+int renameat2(int fd1, const char *from, int fd2, const char *to, unsigned flags)
+{
+	NEXT(renameat2)
+	return judge_from("rename", to, from) == FAIL ? -1
+						      : next(fd1, from, fd2, to, flags);
 }
 
 int link(const char *from, const char *to)

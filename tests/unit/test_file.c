@@ -217,6 +217,48 @@ static void if_absent_refuses_anything_of_that_name(void **state)
 	assert_int_equal(count_names(), 2);
 }
 
+static void a_new_name_is_given_only_if_nothing_has_it(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	put("from", "mine");
+	assert_int_equal(file_move_new("from", "to", &e), 0);
+	assert_holds("to", "mine");
+	assert_int_equal(count_names(), 1);
+	put("other", "theirs");
+	assert_int_equal(symlink("nowhere", "dangling"), 0);
+	assert_int_equal(file_mkdirs("folder", 0700, &e), 0);
+	const char *const taken[] = { "other", "dangling", "folder" };
+
+	for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++) {
+		e = (struct err)ERR_INIT;
+		assert_int_equal(file_move_new("to", taken[i], &e), -1);
+		assert_int_equal(e.code, ERR_EXISTS);
+		assert_non_null(strstr(e.msg, "rename to to "));
+	}
+	assert_holds("to", "mine");
+	assert_holds("other", "theirs");
+	assert_int_equal(count_names(), 4);
+	e = (struct err)ERR_INIT;
+	assert_int_equal(file_move_new("none", "b", &e), -1);
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+	assert_int_equal(count_names(), 4);
+}
+
+/* As a crash between link(2) and unlink(2) leaves it. */
+static void a_new_name_that_is_there_already_is_finished(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	put("from", "mine");
+	assert_int_equal(link("from", "to"), 0);
+	assert_int_equal(file_move_new("from", "to", &e), 0);
+	assert_holds("to", "mine");
+	assert_int_equal(count_names(), 1);
+}
+
 static void the_mode_is_as_given(void **state)
 {
 	struct err e = ERR_INIT;
@@ -443,6 +485,8 @@ int main(void)
 		IN_DIR(an_atomic_write_replaces_and_leaves_no_temp),
 		IN_DIR(an_atomic_write_keeps_the_old_file_when_it_fails),
 		IN_DIR(if_absent_refuses_anything_of_that_name),
+		IN_DIR(a_new_name_is_given_only_if_nothing_has_it),
+		IN_DIR(a_new_name_that_is_there_already_is_finished),
 		IN_DIR(the_mode_is_as_given),
 		IN_DIR(the_longest_name_can_be_written_too),
 		IN_DIR(folders_are_made_along_the_path),
