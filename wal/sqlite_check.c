@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/text.h"
 
 #include <fcntl.h>
@@ -227,6 +228,18 @@ static int must_exist(const char *path, struct err *e)
 	return 0;
 }
 
+/* Ours, which made the -wal.  Is it still empty?  Then this connection closes as any other: if it is the last (SQLite asks
+ * with the exclusive lock), the side files go; if another has come, they are that one's and stay. */
+static void leave_nothing(sqlite3 *db, const char *wal)
+{
+	int off = 0;
+
+	if (file_size(wal) != 0)
+		return;
+	sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &off);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+}
+
 int sq_check(const char *path, enum sq_check_mode mode, int64_t timeout_ms,
 	     struct sq_check_result *out, struct err *e)
 {
@@ -252,8 +265,24 @@ int sq_check(const char *path, enum sq_check_mode mode, int64_t timeout_ms,
 		set_message(out, "it cannot be written: permissions or a read-only volume");
 		return 0;
 	}
+	const char *wal = sqlite3_filename_wal(sqlite3_db_filename(db, "main"));
+	bool had_wal = file_exists(wal);
+
 	check_open(db, mode, timeout_ms, out);
+	if (!had_wal)
+		leave_nothing(db, wal);
 	return 0;
+}
+
+void sq_drop_empty_wal(const char *path)
+{
+	CLEANUP(close_db) sqlite3 *db = NULL;
+
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
+	    set_up(db) != SQLITE_OK)
+		return;
+	exec(db, "SELECT 1 FROM sqlite_master LIMIT 1"); /* opens the -wal */
+	leave_nothing(db, sqlite3_filename_wal(sqlite3_db_filename(db, "main")));
 }
 
 /* The unix VFS resolves symlinks, which has no answer for /proc/self/fd/N of an unlinked file. */

@@ -40,7 +40,9 @@ struct sq_check_result {
 };
 
 /* The live database at path, through its locks, with its -wal or hot journal recovered first as any
- * connection would.  Leaves the -wal in place and checkpoints nothing.  timeout_ms <= 0: one hour.
+ * connection would.  Leaves a -wal in place and checkpoints nothing; where there was none, none remains, nor a
+ * -shm, unless another connection has come meanwhile.  (Not read-only: SQLite makes both for that too.  Not immutable:
+ * without locks a writer beside it looks like damage, and a -wal is not seen.)  timeout_ms <= 0: one hour.
  * -1 (ERR_NOT_FOUND, ERR_BUG) only when there is no file or SQLite does not start: every finding
  * about the database is a verdict. */
 MUST_CHECK int sq_check(const char *path, enum sq_check_mode mode, int64_t timeout_ms,
@@ -51,6 +53,10 @@ MUST_CHECK int sq_check(const char *path, enum sq_check_mode mode, int64_t timeo
 MUST_CHECK int sq_check_sealed(const char *path, enum sq_check_mode mode,
 			       int64_t timeout_ms, struct sq_check_result *out,
 			       struct err *e);
+
+/* After connections that keep their -wal: an empty one and its -shm go, if nobody has the database open.  For a database
+ * that had none before; what cannot be done stays undone, and is harmless. */
+void sq_drop_empty_wal(const char *path);
 
 /* Bring everything into the file and leave WAL mode, so that no -wal remains.  Needs the database for
  * itself: ERR_EXISTS (exit 15) when another connection has it; ERR_CORRUPT, ERR_IO. */

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "wal/dbhdr.h"
 #include "wal/sqlite.h"
+#include "wal/sqlite_check.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -97,11 +98,19 @@ static int sum_of_wal_mode(const char *path, struct sum *out, struct err *e)
 
 static int sum_of(const char *path, struct sum *out, struct err *e)
 {
+	AUTO_FREE char *wal = mem_fmt("%s-wal", path);
+	bool had_wal = file_exists(wal);
 	bool plain = false;
+	int rc;
 
 	if (sum_of_plain(path, out, &plain, e) < 0)
 		return -1;
-	return plain ? 0 : sum_of_wal_mode(path, out, e);
+	if (plain)
+		return 0;
+	rc = sum_of_wal_mode(path, out, e);
+	if (!had_wal)
+		sq_drop_empty_wal(path);
+	return rc;
 }
 
 int history_sum_main(const char *db_path)

@@ -152,6 +152,75 @@ static void a_wal_left_by_a_crash_is_neither_checkpointed_nor_deleted(void **sta
 	assert_int_equal(before.st_size, after.st_size);
 }
 
+static void assert_alone(const struct box *b)
+{
+	char shm[56];
+
+	snprintf(shm, sizeof(shm), "%s-shm", b->db);
+	assert_int_equal(access(b->wal, F_OK), -1);
+	assert_int_equal(access(shm, F_OK), -1);
+}
+
+static void where_there_was_no_wal_none_remains(void **state)
+{
+	const struct box *b = *state;
+	char junk[4096];
+	struct sq_check_result r;
+	struct err e = ERR_INIT;
+
+	make(b, FILL);
+	for (int mode = SQ_CHECK_NONE; mode <= SQ_CHECK_FULL; mode++) {
+		assert_int_equal(check(b, (enum sq_check_mode)mode).verdict, SQ_OK);
+		assert_alone(b);
+	}
+	assert_int_equal(sq_check(b->db, SQ_CHECK_FULL, 1, &r, &e), 0);
+	assert_alone(b);
+	memset(junk, 0x55, sizeof(junk));
+	poke(b->db, 5 * 4096, junk, sizeof(junk));
+	assert_int_equal(check(b, SQ_CHECK_QUICK).verdict, SQ_CORRUPT);
+	assert_alone(b);
+	poke(b->db, 16, junk, 2); /* the page size; WAL mode still stands behind it */
+	assert_int_equal(check(b, SQ_CHECK_QUICK).verdict, SQ_CORRUPT);
+	assert_alone(b);
+}
+
+static void an_empty_wal_that_was_there_stays(void **state)
+{
+	const struct box *b = *state;
+
+	make(b, FILL);
+	close(open(b->wal, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(check(b, SQ_CHECK_QUICK).verdict, SQ_OK);
+	assert_int_equal(access(b->wal, F_OK), 0);
+}
+
+/* Whoever opens the database while it is checked shares the check's -wal. */
+static void one_that_comes_meanwhile_keeps_its_wal(void **state)
+{
+	const struct box *b = *state;
+	struct stat st;
+	int status = 0;
+	pid_t pid;
+
+	make(b,
+	     "PRAGMA journal_mode=WAL; CREATE TABLE t(a, b, c); CREATE INDEX ta ON t(a);"
+	     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300000)"
+	     "INSERT INTO t SELECT i, -i, hex(i) FROM n;");
+	pid = fork();
+	if (!pid)
+		_exit(check(b, SQ_CHECK_FULL).verdict != SQ_OK);
+	for (int i = 0; i < 2000 && access(b->wal, F_OK) != 0; i++)
+		usleep(1000);
+	sqlite3 *db = run(b->db, "INSERT INTO t VALUES(1, 2, 3)");
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(stat(b->wal, &st), 0);
+	assert_true(st.st_size > 0);
+	sqlite3_close(db);
+	sqlite3_close(run(b->db, "SELECT 1/(count(*) = 300001) FROM t"));
+}
+
 static void a_damaged_page_is_corrupt_and_named(void **state)
 {
 	const struct box *b = *state;
@@ -328,6 +397,9 @@ int main(void)
 		cmocka_unit_test(lines_are_told_apart_by_their_words),
 		CASE(a_healthy_file_is_ok_and_its_wal_stays),
 		CASE(a_wal_left_by_a_crash_is_neither_checkpointed_nor_deleted),
+		CASE(where_there_was_no_wal_none_remains),
+		CASE(an_empty_wal_that_was_there_stays),
+		CASE(one_that_comes_meanwhile_keeps_its_wal),
 		CASE(a_damaged_page_is_corrupt_and_named),
 		CASE(a_file_that_is_none_is_corrupt),
 		CASE(a_missing_index_entry_is_seen_by_the_full_check_alone),
