@@ -42,6 +42,15 @@ static int no_file(const char *output, const struct stat *st, struct err *e)
 	return err_exit(e, EXIT_FAILED);
 }
 
+static int exists(const char *output, struct err *e)
+{
+	err_set(e, ERR_EXISTS, "%s exists; nothing was changed", output);
+	err_hint(e, "-o OTHER to restore beside it, or -force to replace it (the old file "
+		    "is kept)");
+	err_slug(e, "output_exists");
+	return err_exit(e, EXIT_FAILED);
+}
+
 int place_refuse(const char *output, bool replace, struct err *e)
 {
 	struct stat st;
@@ -58,11 +67,7 @@ int place_refuse(const char *output, bool replace, struct err *e)
 		return inuse_refuse(output, e);
 	if (st.st_size == 0)
 		return 0;
-	err_set(e, ERR_EXISTS, "%s exists; nothing was changed", output);
-	err_hint(e, "-o OTHER to restore beside it, or -force to replace it (the old file "
-		    "is kept)");
-	err_slug(e, "output_exists");
-	return err_exit(e, EXIT_FAILED);
+	return exists(output, e);
 }
 
 static int open_unlinked(struct place *p, struct err *e)
@@ -101,29 +106,37 @@ static int lock_temp(const struct place *p, struct err *e)
 	return err_exit(e, EXIT_LOCKED);
 }
 
-/* Is the locked file still the one of that name?  Its last owner may have renamed or removed it. */
-static bool still_there(const struct place *p)
+/* Is the locked file still the one of that name?  Its last owner may have renamed or removed it.  1, 0 or -1. */
+static int still_there(const struct place *p, struct err *e)
 {
 	struct stat a, b;
 
-	return fstat(p->fd, &a) == 0 && lstat(p->path, &b) == 0 && file_same(&a, &b);
+	if (fstat(p->fd, &a) < 0 || lstat(p->path, &b) < 0 || !file_same(&a, &b))
+		return 0;
+	if (!S_ISREG(a.st_mode))
+		return err_set(e, ERR_IO, "%s is not a regular file", p->path);
+	/* Another name of a finished database (file_move_new, killed half-way) or of anybody's file: never to be
+	 * emptied. */
+	if (a.st_nlink > 1)
+		return file_unlink(p->path, e);
+	return 1;
 }
 
 static int open_beside(struct place *p, struct err *e)
 {
 	for (int tries = 0; tries < 10; tries++) {
+		int ours;
+
 		p->fd = open(p->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (p->fd < 0)
 			return err_errno(e, "create %s", p->path);
-		if (lock_temp(p, e) < 0) {
-			close(p->fd);
-			p->fd = -1;
-			return -1;
-		}
-		if (still_there(p))
+		ours = lock_temp(p, e) < 0 ? -1 : still_there(p, e);
+		if (ours > 0)
 			return place_reset(p, e);
 		close(p->fd);
 		p->fd = -1;
+		if (ours < 0)
+			return -1;
 	}
 	return err_set(e, ERR_IO, "%s keeps being replaced by another process", p->path);
 }
@@ -193,14 +206,31 @@ int place_seal(struct place *p, const struct restore_request *r, int64_t *sync_m
 	return 0;
 }
 
+/* The output is a realpath: a link there has come since. */
+static int refuse_link(const char *output, struct err *e)
+{
+	struct stat st;
+
+	return lstat(output, &st) == 0 && S_ISLNK(st.st_mode) ? exists(output, e) : 0;
+}
+
 int place_commit(struct place *p, bool *moved, struct err *e)
 {
+	int64_t now_ms = clock_wall_ms();
+
 	*moved = false;
-	if (place_refuse(p->output, false, e) < 0)
+	if (place_refuse(p->output, false, e) < 0 || refuse_link(p->output, e) < 0)
 		return err_wrap(e, "during the restore something came there");
-	if (swap_clear_leftovers(p->output, "corrupted", clock_wall_ms(), moved, e) < 0 ||
-	    file_rename(p->path, p->output, e) < 0)
+	if (swap_clear_leftovers(p->output, "corrupted", now_ms, moved, e) < 0 ||
+	    swap_take_empty(p->output, now_ms, e) < 0)
 		return local(e);
+	if (file_move_new(p->path, p->output, e) < 0) {
+		if (e->code != ERR_EXISTS)
+			return local(e);
+		*e = (struct err)ERR_INIT;
+		exists(p->output, e);
+		return err_wrap(e, "during the restore something came there");
+	}
 	free(p->path);
 	p->path = NULL;
 	return file_sync_dir(p->output, e);

@@ -21,8 +21,9 @@ MUST_CHECK int place_reset(struct place *p, struct err *e);
 /* Mode and owner, fsync (its time in *sync_ms). */
 MUST_CHECK int place_seal(struct place *p, const struct restore_request *r,
 			  int64_t *sync_ms, struct err *e);
-/* Into place: what is left of an earlier database of that name is moved aside first (*moved); the folder is fsynced.
- * ERR_EXISTS: a database appeared there meanwhile. */
+/* Into place: what is left of an earlier database of that name is moved aside first (*moved), an empty file removed; the
+ * folder is fsynced.  Nothing is ever replaced (file_move_new says how, and on which file systems what remains).
+ * ERR_EXISTS: a database appeared there meanwhile (exit 1), or the empty file is in use (exit 15). */
 MUST_CHECK int place_commit(struct place *p, bool *moved, struct err *e);
 /* All of it to fd (standard output). */
 MUST_CHECK int place_copy(struct place *p, int fd, const struct stop *stop, struct err *e);

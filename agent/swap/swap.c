@@ -25,14 +25,46 @@ void swap_report_free(struct swap_report *r)
 }
 
 /* Where the file system has no hard links (or refuses them for this file): a rename.  In the moment
- * without a database, swap.json tells what to do. */
+ * without a database, swap.json tells what to do, and step 5 replaces nothing. */
 static int link_or_rename(const char *from, const char *to, struct err *e)
 {
 	if (link(from, to) == 0)
 		return 0;
 	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK)
 		return err_errno(e, "link %s to %s", from, to);
-	return file_rename(from, to, e);
+	return file_move_new(from, to, e);
+}
+
+static int appeared(const char *db_path, struct err *e)
+{
+	err_set(e, ERR_EXISTS, "a process began to use %s; it was left there", db_path);
+	err_slug(e, "database_in_use");
+	err_hint(e, "stop it, then run this again");
+	return err_exit(e, EXIT_LOCKED);
+}
+
+int swap_take_empty(const char *db_path, int64_t now_ms, struct err *e)
+{
+	AUTO_FREE char *aside = NULL;
+	struct inuse u = { 0 };
+	struct stat st;
+	int there = swap_look(db_path, &st, e);
+	int asked;
+
+	if (there <= 0)
+		return there;
+	if (st.st_size > 0)
+		return appeared(db_path, e);
+	aside = swap_free_name(db_path, "replaced", now_ms, e);
+	if (!aside || file_move_new(db_path, aside, e) < 0)
+		return -1;
+	/* Nobody opens it under this name: what is true now stays true. */
+	asked = inuse_ask(aside, &u, e);
+	if (asked == 0 && !u.in_use && file_size(aside) == 0)
+		return file_unlink(aside, e);
+	if (file_move_new(aside, db_path, e) < 0)
+		return err_wrap(e, "put %s back", db_path);
+	return asked < 0 ? -1 : appeared(db_path, e);
 }
 
 /* The name under which what is there now is kept: the planned one, unless another database has it. */
@@ -59,7 +91,9 @@ static int quarantine_main(const struct swap *s, const char *name, struct err *e
 
 	if (there < 0 || done < 0)
 		return -1;
-	if (!there || db.st_size == 0 || done)
+	if (there && db.st_size == 0)
+		return swap_take_empty(s->db, clock_wall_ms(), e);
+	if (!there || done)
 		return 0;
 	return link_or_rename(s->db, name, e);
 }
@@ -69,6 +103,7 @@ static int quarantine_side(const char *db, const char *name, const char *suffix,
 {
 	AUTO_FREE char *from = mem_fmt("%s%s", db, suffix);
 	AUTO_FREE char *to = mem_fmt("%s%s", name, suffix);
+	AUTO_FREE char *other = NULL;
 	struct stat st;
 	int there = swap_look(from, &st, e);
 
@@ -76,14 +111,19 @@ static int quarantine_side(const char *db, const char *name, const char *suffix,
 		return there;
 	if (st.st_size == 0)
 		return file_unlink(from, e);
-	if (file_exists(to)) { /* an app ran in between and left one more */
-		free(to);
-		to = swap_free_name(db, "replaced", clock_wall_ms(), e);
-		if (!to)
-			return -1;
-	}
 	*moved = true;
-	return file_rename(from, to, e);
+	if (file_move_new(from, to, e) == 0)
+		return 0;
+	if (e->code != ERR_EXISTS)
+		return -1;
+	/* An app ran in between and left one more. */
+	*e = (struct err)ERR_INIT;
+	other = swap_free_name(db, "replaced", clock_wall_ms(), e);
+	if (!other)
+		return -1;
+	free(to);
+	to = mem_fmt("%s%s", other, suffix);
+	return file_move_new(from, to, e);
 }
 
 /* Step 4. */
@@ -116,13 +156,38 @@ static void report_quarantine(const struct swap *s, struct swap_report *out)
 		out->quarantine = mem_str(s->quarantine);
 }
 
+/* Step 5.  The old file has its other name; where there is none, nothing is replaced. */
+static int place_new(const struct swap *s, struct err *e)
+{
+	struct stat db;
+	int there = swap_look(s->db, &db, e);
+
+	if (there < 0)
+		return -1;
+	return there ? file_rename(s->temp, s->db, e) : file_move_new(s->temp, s->db, e);
+}
+
 /* Steps 4 to 6, all of them repeatable. */
 static int finish(struct swap *s, struct swap_report *out, struct err *e)
 {
-	if (quarantine(s, out, e) < 0 || file_rename(s->temp, s->db, e) < 0 ||
+	if (quarantine(s, out, e) < 0 || place_new(s, e) < 0 ||
 	    file_sync_dir(s->db, e) < 0 || swap_remove_record(s, e) < 0)
 		return err_wrap(e, "replace %s (begun; the next command goes on)", s->db);
 	report_quarantine(s, out);
+	return 0;
+}
+
+/* A side file gets its name back, unless there is another one by now: then it stays where it is. */
+static int put_side_back(const struct swap *s, const char *suffix, struct err *e)
+{
+	AUTO_FREE char *to = mem_fmt("%s%s", s->db, suffix);
+	AUTO_FREE char *from = mem_fmt("%s%s", s->quarantine, suffix);
+
+	if (!file_exists(from) || file_move_new(from, to, e) == 0)
+		return 0;
+	if (e->code != ERR_EXISTS)
+		return -1;
+	*e = (struct err)ERR_INIT;
 	return 0;
 }
 
@@ -136,17 +201,13 @@ static int undo(struct swap *s, struct swap_report *out, struct err *e)
 
 	if (there < 0 || linked < 0)
 		return -1;
-	if (!there && linked && file_rename(s->quarantine, s->db, e) < 0)
+	if (!there && linked && file_move_new(s->quarantine, s->db, e) < 0)
 		return -1;
 	bool ours = !there || !linked || file_same(&db, &kept);
 
-	for (size_t i = 0; ours && i < SIDES; i++) {
-		AUTO_FREE char *to = mem_fmt("%s%s", s->db, side_suffixes[i]);
-		AUTO_FREE char *from = mem_fmt("%s%s", s->quarantine, side_suffixes[i]);
-
-		if (file_exists(from) && !file_exists(to) && file_rename(from, to, e) < 0)
+	for (size_t i = 0; ours && i < SIDES; i++)
+		if (put_side_back(s, side_suffixes[i], e) < 0)
 			return -1;
-	}
 	if (ours && there && linked && file_unlink(s->quarantine, e) < 0)
 		return -1;
 	if (file_sync_dir(s->db, e) < 0)
@@ -181,6 +242,21 @@ static int was_renamed(const struct swap *s, struct err *e)
 	return 0;
 }
 
+/* Is there a temporary file?  Not if it is the database already: a link was made, its old name is to go. */
+static int look_at_temp(const struct swap *s, struct err *e)
+{
+	struct stat temp;
+	struct stat db;
+	int there = swap_look(s->temp, &temp, e);
+	int placed = there > 0 ? swap_look(s->db, &db, e) : 0;
+
+	if (there < 0 || placed < 0)
+		return -1;
+	if (!placed || !file_same(&temp, &db))
+		return there;
+	return file_unlink(s->temp, e);
+}
+
 static int recover_locked(struct swap *s, struct swap_report *out, struct err *e)
 {
 	struct stat st;
@@ -192,7 +268,7 @@ static int recover_locked(struct swap *s, struct swap_report *out, struct err *e
 		return there;
 	if (swap_read_record(s, e) < 0)
 		return -1;
-	there = swap_look(s->temp, &st, e);
+	there = look_at_temp(s, e);
 	if (there < 0)
 		return -1;
 	out->redone = true;
@@ -327,7 +403,7 @@ int swap_clear_leftovers(const char *db_path, const char *label, int64_t now_ms,
 	if (there < 0)
 		return -1;
 	if (there && st.st_size > 0)
-		return err_set(e, ERR_BUG, "%s is not empty", db_path);
+		return appeared(db_path, e);
 	if (there && inuse_refuse(db_path, e) < 0)
 		return -1;
 	s.quarantine = swap_free_name(db_path, label, now_ms, e);

@@ -11,9 +11,10 @@
  *      proven, fsynced                                       (the caller's work)
  *   2. nobody has the database open
  *   3. swap.json appears, whole and durable
- *   4. the old file is linked to its quarantine name; -wal and -journal are
- *      renamed there; -shm is unlinked; the folder is fsynced
- *   5. the new file is renamed over the old name; the folder is fsynced
+ *   4. the old file is linked to its quarantine name (an empty one goes); -wal and
+ *      -journal are renamed there; -shm is unlinked; the folder is fsynced
+ *   5. the new file is renamed over the old name, or to it if nothing has it (then nothing
+ *      is replaced: file_move_new); the folder is fsynced
  *   6. swap.json is removed; its folder is fsynced
  *
  * From 3 on the swap happens: swap_recover goes on from step 4, and each step
@@ -74,10 +75,18 @@ MUST_CHECK int swap_recover(const char *db_path, struct swap_report *out, struct
 /*
  * An absent or empty database that is to be started afresh: what is left of an
  * earlier one (-wal, -journal) goes to NAME.<label>.<time>-wal, since SQLite would
- * delete or replay it.  *moved tells whether there was any.
+ * delete or replay it.  *moved tells whether there was any.  ERR_EXISTS, exit 15: there is a
+ * database by now, or a process has the empty file open.
  */
 MUST_CHECK int swap_clear_leftovers(const char *db_path, const char *label, int64_t now_ms,
 				    bool *moved, struct err *e);
+
+/*
+ * An empty file, which counts as no database, leaves its name, so that a new one can be put there
+ * without replacing anything.  It is set aside, looked at where nobody opens it any more, then removed.
+ * ERR_EXISTS, exit 15: it is not empty, or a process has it open; it is back in its place.  Nothing there: 0.
+ */
+MUST_CHECK int swap_take_empty(const char *db_path, int64_t now_ms, struct err *e);
 
 void swap_report_free(struct swap_report *r);
 

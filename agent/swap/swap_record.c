@@ -71,6 +71,7 @@ int swap_look(const char *path, struct stat *st, struct err *e)
 /* As root the folder belongs to whom the database's folder belongs: the agent may run as that user. */
 static int make_meta(const struct swap *s, struct err *e)
 {
+	AUTO_CLOSE int fd = -1;
 	struct stat parent;
 	struct stat st;
 	int there = swap_look(s->meta, &st, e);
@@ -79,9 +80,12 @@ static int make_meta(const struct swap *s, struct err *e)
 		return there < 0 ? -1 : 0;
 	if (file_mkdirs(s->meta, 0700, e) < 0)
 		return -1;
-	if (geteuid() == 0 && stat(s->dir, &parent) == 0 &&
-	    chown(s->meta, parent.st_uid, parent.st_gid) < 0)
-		return err_errno(e, "owner of %s", s->meta);
+	if (geteuid() == 0 && stat(s->dir, &parent) == 0) {
+		/* Not by name: who owns the parent could put a link to another's folder there. */
+		fd = open(s->meta, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 || fchown(fd, parent.st_uid, parent.st_gid) < 0)
+			return err_errno(e, "owner of %s", s->meta);
+	}
 	return file_sync_dir(s->meta, e);
 }
 

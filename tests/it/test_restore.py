@@ -15,6 +15,7 @@ import time
 import pytest
 
 from testenv import proc, s3, sqlite, vectors, walback as wb
+from testenv.fault import Fault
 
 GENERATION = 'c78ceaa43e5d01e4'
 
@@ -49,6 +50,20 @@ def test_an_empty_file_counts_as_absent(walback, basic, tmp_path, want):
     out.touch()
     walback.restore(basic, out, '-if-db-not-exists').ok()
     assert sha(out) == want
+
+
+@pytest.mark.parametrize('empty', [False, True])
+def test_a_file_that_appears_in_the_last_instant_is_not_replaced(walback, basic, tmp_path, empty):
+    out = tmp_path / 'x.db'
+    if empty:
+        out.touch()
+    # The empty file's own going is a rename too.
+    fault = Fault(tmp_path, 'rename', 2 if empty else 1, 'appear', '/x.db')
+    r = walback.restore(basic, out, env=fault.env()).fails(1)
+    assert fault.happened()
+    assert f'during the restore something came there: {out} exists; nothing was changed' in r.err
+    assert out.read_bytes() == b"somebody's"
+    assert not (tmp_path / 'x.db.walback-tmp').exists()
 
 
 def test_force_keeps_what_it_replaces(walback, basic, tmp_path, want):

@@ -18,6 +18,8 @@ from testenv import proc, sqlite, tools, vectors, walback as wb
 CALLS = ['mkdir', 'chown', 'flock', 'fchmod', 'fchown', 'write', 'pwrite64', 'ftruncate', 'fsync', 'fdatasync',
          'rename', 'renameat2', 'link', 'unlink', 'rmdir']
 
+NONE = ('absent', 'empty')             # no database, but what is left of one
+
 CRASH = '''
 import os, sqlite3, sys
 c = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -39,9 +41,11 @@ def driver():
 
 
 def make_old(path, kind):
-    if kind == 'absent':
+    if kind in NONE:
         with open(path + '-wal', 'wb') as f:
             f.write(b'the frames of a database that is gone')
+        if kind == 'empty':
+            open(path, 'wb').close()
     else:
         mode = {'wal': 'WAL', 'healthy': 'WAL', 'journal': 'DELETE'}[kind]
         proc.run([sys.executable, '-c', CRASH, path, mode, 'old']).ok()
@@ -72,7 +76,7 @@ def replace_args(db, kind):
 
 def content(path):
     """Who wrote the rows, as SQLite sees it; None without a database."""
-    if not os.path.exists(path):
+    if not os.path.exists(path) or not os.path.getsize(path):
         return None
     c = sqlite3.connect(path)
     try:
@@ -105,7 +109,7 @@ def counts(tmp_path, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kind', ['wal', 'journal', 'healthy', 'absent'])
+@pytest.mark.parametrize('kind', ['wal', 'journal', 'healthy', *NONE])
 def test_killed_at_every_system_call(tmp_path, kind):
     tools.need('strace')
     seen = collections.Counter()
@@ -120,17 +124,17 @@ def test_killed_at_every_system_call(tmp_path, kind):
             proc.run([driver(), 'recover', db]).ok()
             got = content(db)
             seen[got] += 1
-            assert got in ('new', None if kind == 'absent' else 'old'), where
+            assert got in ('new', None if kind in NONE else 'old'), where
             assert got == 'new' or not under_way, where        # once begun, it happens
             assert not os.path.exists(os.path.join(os.path.dirname(db), '.app.db-walback/swap.json')), where
             kept = quarantined(db)
-            if got == 'new' and kind == 'absent':
+            if got == 'new' and kind in NONE:
                 assert len(kept) == 1 and kept[0].endswith('-wal'), where
             elif got == 'new':
                 assert content(os.path.join(os.path.dirname(db), kept[0])) == 'old', where
             else:
                 assert not kept, where
-    assert seen['new'] > 4 and seen[None if kind == 'absent' else 'old'] > 3, seen
+    assert seen['new'] > 4 and seen[None if kind in NONE else 'old'] > 3, seen
 
 
 @pytest.mark.slow
@@ -165,6 +169,55 @@ def test_without_hard_links_the_old_file_is_renamed(tmp_path, call, error):
     assert p.returncode == 0, p.stderr
     assert content(db) == 'new'
     assert content(os.path.join(os.path.dirname(db), quarantined(db)[0])) == 'old'
+
+
+# As NFS (no RENAME_NOREPLACE), and as a file system that has no links either.
+WITHOUT = {'rename': ['-e', 'inject=renameat2:error=EINVAL'],
+           'both': ['-e', 'inject=renameat2:error=EINVAL', '-e', 'inject=link:error=EPERM']}
+
+
+@pytest.mark.parametrize('missing', WITHOUT)
+@pytest.mark.parametrize('kind', ['wal', 'absent'])
+def test_file_systems_without_a_rename_that_replaces_nothing(tmp_path, kind, missing):
+    tools.need('strace')
+    db = scene(tmp_path, kind, missing)
+    p = strace(replace_args(db, kind), '-e', 'trace=link,renameat2', *WITHOUT[missing])
+    assert p.returncode == 0, p.stderr
+    assert b'INJECTED' in p.stderr
+    assert content(db) == 'new' and not os.path.exists(db + '.walback-tmp')
+    assert os.stat(db).st_nlink == 1
+    kept = [os.path.join(os.path.dirname(db), n) for n in quarantined(db)]
+    assert len(kept) == (1 if kind == 'absent' else 2), kept
+    if kind == 'absent':
+        with open(kept[0], 'rb') as f:
+            assert f.read() == b'the frames of a database that is gone'
+    else:
+        assert content(kept[0]) == 'old'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['wal', 'absent'])
+def test_killed_between_link_and_unlink(tmp_path, kind):
+    tools.need('strace')
+    counted = strace(replace_args(scene(tmp_path, kind, 'count'), kind), '-e', 'trace=link,unlink,renameat2',
+                     *WITHOUT['rename'])
+    assert counted.returncode == 0, counted.stderr
+    calls = collections.Counter(re.findall(r'^(\w+)\(', counted.stderr.decode(), re.M))
+    assert calls['link'] >= 2 - (kind == 'absent') and calls['unlink'] > 1, calls
+    for call in ('link', 'unlink'):
+        for n in range(1, calls[call] + 1):
+            db = scene(tmp_path, kind, f'{call}{n}')
+            p = strace(replace_args(db, kind), '-e', 'trace=renameat2,' + call, *WITHOUT['rename'],
+                       '-e', f'inject={call}:signal=KILL:when={n}')
+            assert p.returncode in (-9, 137), (call, n, p.stderr)
+            strace([driver(), 'recover', db], '-e', 'trace=renameat2', *WITHOUT['rename'])
+            where = f'{kind}: killed at {call} {n}'
+            assert content(db) == 'new', where
+            assert os.stat(db).st_nlink == 1 and not os.path.exists(db + '.walback-tmp'), where
+            kept = [os.path.join(os.path.dirname(db), k) for k in quarantined(db)]
+            assert all(os.stat(k).st_nlink == 1 for k in kept), where
+            if kind != 'absent':
+                assert content(kept[0]) == 'old', where
 
 
 @pytest.mark.parametrize('call', ['link', 'rename', 'unlink', 'fsync'])

@@ -8,6 +8,7 @@
 #include "agent/swap/swap.h"
 #include "agent/swap/swap_record.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -436,6 +437,59 @@ static void a_database_that_appeared_in_between_is_kept_too(void **state)
 	globfree(&found);
 }
 
+/* Killed between link(2) and unlink(2) of step 5, where a rename that replaces nothing is not to be had. */
+static void a_new_file_with_both_names_is_in_place(void **state)
+{
+	const struct box *b = *state;
+	AUTO_FREE char *kept = at(b, KEPT);
+	struct swap_report out;
+	struct stat st;
+
+	make(kept, "old", false);
+	make(b->db, "new", false);
+	assert_int_equal(link(b->db, b->temp), 0);
+	record(b, RECORD_WITH("0123456789abcdef"));
+	must_recover(b, &out);
+	assert_true(out.redone && !out.undone);
+	assert_int_equal(stat(b->db, &st), 0);
+	assert_int_equal(st.st_nlink, 1);
+	assert_is(b, "app.db", "new");
+	assert_is(b, KEPT, "old");
+	assert_false(there(b, "app.db.walback-tmp"));
+	swap_report_free(&out);
+}
+
+/* Its quarantine name is taken: another one, and that too says what it is. */
+static void a_wal_that_came_in_between_is_kept_as_a_wal(void **state)
+{
+	const struct box *b = *state;
+	AUTO_FREE char *pattern = at(b, "app.db.replaced.*Z-wal");
+	AUTO_FREE char *kept = at(b, KEPT);
+	struct swap_report out;
+	struct err e = ERR_INIT;
+	uint64_t sum = 0;
+	char json[256];
+	glob_t found;
+
+	make(b->temp, "new", false);
+	assert_int_equal(swap_sum_of_file(b->temp, &sum, &e), 0);
+	make(kept, "old", false);
+	put(b, KEPT "-wal", "the old one's");
+	put(b, "app.db-wal", "of an app in between");
+	snprintf(json, sizeof(json),
+		 "{\"v\":1,\"temp\":\"app.db.walback-tmp\",\"db_sum\":\"%016" PRIx64
+		 "\",\"old\":true,\"quarantine\":\"" KEPT "\"}",
+		 sum);
+	record(b, json);
+	must_recover(b, &out);
+	assert_is(b, "app.db", "new");
+	assert_true(there(b, KEPT "-wal"));
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_int_equal(found.gl_pathc, 1);
+	globfree(&found);
+	swap_report_free(&out);
+}
+
 static void damaged_records_are_errors_that_name_them(void **state)
 {
 	static const char *const records[] = {
@@ -503,6 +557,34 @@ static void leftovers_of_an_absent_database_are_kept(void **state)
 	assert_false(there(b, KEPT "-journal"));
 	make(b->db, "old", false);
 	assert_int_equal(swap_clear_leftovers(b->db, "corrupted", NOW_MS, &moved, &e), -1);
+	assert_int_equal(e.code, ERR_EXISTS);
+	assert_int_equal(e.exit, 15);
+}
+
+static void an_empty_file_leaves_its_name_if_nobody_has_it(void **state)
+{
+	const struct box *b = *state;
+	struct err e = ERR_INIT;
+	pid_t pid = 0;
+	int hold;
+
+	assert_int_equal(swap_take_empty(b->db, NOW_MS, &e), 0);
+	put(b, "app.db", "");
+	hold = hold_open(b, "PRAGMA user_version", &pid);
+	assert_int_equal(swap_take_empty(b->db, NOW_MS, &e), -1);
+	assert_int_equal(e.code, ERR_EXISTS);
+	assert_int_equal(e.exit, 15);
+	assert_true(there(b, "app.db"));
+	close(hold);
+	waitpid(pid, NULL, 0);
+	e = (struct err)ERR_INIT;
+	assert_int_equal(swap_take_empty(b->db, NOW_MS, &e), 0);
+	assert_false(there(b, "app.db"));
+	assert_false(there(b, "app.db.replaced.20261121T030211Z"));
+	put(b, "app.db", "x");
+	assert_int_equal(swap_take_empty(b->db, NOW_MS, &e), -1);
+	assert_int_equal(e.code, ERR_EXISTS);
+	assert_int_equal(file_size(b->db), 1);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, new_box, drop_box)
@@ -540,9 +622,12 @@ int main(int argc, char **argv)
 		CASE(a_lost_temporary_file_puts_the_old_database_back),
 		CASE(a_record_that_outlived_its_swap_just_goes),
 		CASE(a_database_that_appeared_in_between_is_kept_too),
+		CASE(a_new_file_with_both_names_is_in_place),
+		CASE(a_wal_that_came_in_between_is_kept_as_a_wal),
 		CASE(damaged_records_are_errors_that_name_them),
 		CASE(a_request_that_cannot_be_met_changes_nothing),
 		CASE(leftovers_of_an_absent_database_are_kept),
+		CASE(an_empty_file_leaves_its_name_if_nobody_has_it),
 	};
 
 	if (argc > 2 && !strcmp(argv[1], "internal-inuse"))
