@@ -379,7 +379,7 @@ static int replace(const struct args *a, struct restore_report *rep, struct err 
 	struct swap_report sw = { .quarantine = NULL };
 	int r = swap_replace(&sr, &sw, e);
 
-	if (r < 0 && !file_exists(rep->output))
+	if (r < 0 && sw.begun)
 		err_hint(e, "run the same command again: it finishes the swap");
 	else if (r < 0)
 		unlink(rep->temp);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define LINE_REQUIRED "DATABASE RESTORE REQUIRED"
 #define LINE_RESTORED "Database successfully restored and verified"
@@ -114,8 +115,11 @@ static int put_in_place(const struct boot_request *r, const struct restore_repor
 					.now_ms = r->now_ms,
 					.old_is_healthy = healthy };
 
-	if (swap_replace(&s, &out, e) < 0)
+	if (swap_replace(&s, &out, e) < 0) {
+		if (!out.begun)
+			unlink(rep->temp);
 		return -1;
+	}
 	if (out.quarantine || out.side_files)
 		log_warn("the former database was set aside", LOGS("db", r->db->path),
 			 LOGS("quarantine", out.quarantine ? out.quarantine : "its -wal"));

@@ -386,6 +386,7 @@ int swap_replace(const struct swap_request *r, struct swap_report *out, struct e
 	if (prepare(r, &s, e) < 0)
 		return err_wrap(e, "replace %s (not begun, nothing was changed)",
 				r->db_path);
+	out->begun = true;
 	return finish(&s, out, e);
 }
 

@@ -49,8 +49,10 @@ struct swap_request {
 struct swap_report {
 	char *quarantine; /* where the old file went; NULL: there was none (or it was empty) */
 	bool side_files; /* a -wal or -journal went there too (NAME.<label>.<time>-wal) */
-	bool redone;	 /* swap_recover: a swap was under way */
-	bool undone;	 /* swap_recover: the new file was lost; the old database is back */
+	bool begun; /* swap_replace: from step 3 on, so that after a failure the next command finishes it; before, the
+		     * new file is the caller's to remove */
+	bool redone; /* swap_recover: a swap was under way */
+	bool undone; /* swap_recover: the new file was lost; the old database is back */
 };
 
 /*

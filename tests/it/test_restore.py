@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """restore and the lists as a person or a script uses them."""
+import errno
 import fcntl
 import hashlib
 import json
@@ -87,6 +88,17 @@ def test_force_leaves_the_old_file_alone_when_the_new_one_cannot_be_proven(walba
     walback.restore(basic, out, '-force').fails(13)
     assert sha(out) == old
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ['x.db']
+
+
+def test_a_replacement_that_fails_half_way_is_finished_by_the_next_command(walback, basic, tmp_path, want):
+    out = tmp_path / 'x.db'
+    sqlite.create(out)
+    fault = Fault(tmp_path, 'rename', 1, errno.EIO, '/x.db', times=1 << 60)
+    r = walback.restore(basic, out, '-force', env=fault.env()).fails(1)
+    assert 'begun; the next command goes on' in r.err and 'run the same command again' in r.err
+    assert sha(out) != want
+    walback.restore(basic, out).fails(1)
+    assert sha(out) == want and not (tmp_path / 'x.db.walback-tmp').exists()
 
 
 @pytest.mark.parametrize('flags', [(), ('-force',)])

@@ -330,6 +330,7 @@ def test_corrupt_and_in_use_is_not_replaced(box):
     stops(r, 15, f'is open in process {os.getpid()}')
     c.close()
     assert not box.quarantined()
+    assert 'app.db.walback-tmp' not in box.names()     # of the size of the database
     starts(box.run(), RESTORED)
 
 
