@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "s3/endpoint.h"
 
 #include <limits.h>
 #include <string.h>
@@ -79,7 +80,8 @@ static int check_paths(const struct config *c, bool meta, struct err *e)
 	if (meta) {
 		err_set(e, ERR_USAGE, "two databases with the meta-path %s: %s and %s",
 			two[0].what, two[0].db->path, two[1].db->path);
-		return err_slug(e, "duplicate_meta_path");
+		err_slug(e, "duplicate_meta_path");
+		return err_hint(e, "give each database a meta-path of its own, or none");
 	}
 	if (!strcmp(two[0].db->path, two[1].db->path))
 		err_set(e, ERR_USAGE, "the database %s is there twice", two[0].db->path);
@@ -104,14 +106,31 @@ static int check_names(const struct db_config *db, struct err *e)
 	return 0;
 }
 
+/* For people. */
 static char *place_of(const struct replica_config *r)
 {
 	if (r->type == REPLICA_S3)
 		return mem_fmt("s3://%s/%s at %s", r->bucket, r->path,
 			       *r->endpoint ? r->endpoint : "AWS");
-	AUTO_FREE char *folder = real(r->path);
+	return mem_fmt("file://%s", r->path);
+}
 
-	return mem_fmt("file://%s", folder);
+/* The same for all names of one place: where requests go, or the folder without links. */
+static char *true_place(const struct replica_config *r)
+{
+	const struct s3_endpoint_options o = { .bucket = r->bucket,
+					       .region = r->region,
+					       .endpoint = r->endpoint,
+					       .path_style = true,
+					       .path_style_set = true };
+	CLEANUP(s3_endpoint_free) struct s3_endpoint ep = { 0 };
+	struct err ignored = ERR_INIT;
+
+	if (r->type == REPLICA_FILE)
+		return real(r->path);
+	if (s3_endpoint_resolve(&ep, &o, &ignored) < 0)
+		return place_of(r); /* opening it will tell what is wrong */
+	return mem_fmt("%s://%s%s/%s", ep.scheme, ep.host, ep.base, r->path);
 }
 
 static int check_places(const struct config *c, struct err *e)
@@ -126,20 +145,21 @@ static int check_places(const struct config *c, struct err *e)
 	for (size_t i = 0; i < c->ndbs; i++)
 		for (size_t k = 0; k < c->dbs[i].nreplicas; k++)
 			all.v[all.n++] =
-				(struct claim){ .what = place_of(&c->dbs[i].replicas[k]),
+				(struct claim){ .what = true_place(&c->dbs[i].replicas[k]),
 						.db = &c->dbs[i],
 						.replica = &c->dbs[i].replicas[k] };
 	two = twice(&all);
 	if (!two)
 		return 0;
+	AUTO_FREE char *place = place_of(two[0].replica);
+
 	if (two[0].db == two[1].db)
 		err_set(e, ERR_USAGE,
 			"the replicas '%s' and '%s' of %s have the same place: %s",
-			two[0].replica->name, two[1].replica->name, two[0].db->path,
-			two[0].what);
+			two[0].replica->name, two[1].replica->name, two[0].db->path, place);
 	else
 		err_set(e, ERR_USAGE, "replicas of %s and of %s have the same place: %s",
-			two[0].db->path, two[1].db->path, two[0].what);
+			two[0].db->path, two[1].db->path, place);
 	err_slug(e, "duplicate_replica_place");
 	return err_hint(e, "give each replica a path of its own");
 }

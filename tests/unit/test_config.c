@@ -329,6 +329,19 @@ static void nothing_may_be_there_twice(void **state)
 		  "    name: n\n",
 		  "the replicas 's3' and 'n' of /a have the same place: s3://b/1 at AWS",
 		  "duplicate_replica_place" },
+		{ "dbs:\n- path: /a\n  replicas:\n  - {type: s3, bucket: b, path: p, "
+		  "endpoint: "
+		  "'http://h'}\n  - {name: n, type: s3, bucket: b, path: p, endpoint: "
+		  "'http://h:80/'}\n",
+		  "the replicas 's3' and 'n' of /a have the same place: s3://b/p at "
+		  "http://h",
+		  "duplicate_replica_place" },
+		{ "dbs:\n- path: /a\n  replicas:\n  - {url: 's3://b/p', region: "
+		  "eu-west-1}\n"
+		  "  - {name: n, url: 's3://b/p', region: eu-west-1, endpoint: "
+		  "s3.eu-west-1.amazonaws.com}\n",
+		  "the replicas 's3' and 'n' of /a have the same place: s3://b/p at AWS",
+		  "duplicate_replica_place" },
 		{ "dbs:\n- path: /a\n  replicas:\n  - path: /r\n- path: /b\n  replicas:\n"
 		  "  - path: /r/\n",
 		  "replicas of /a and of /b have the same place: file:///r",
@@ -343,6 +356,7 @@ static void nothing_may_be_there_twice(void **state)
 		assert_string_equal(e.msg, cases[i].msg);
 		assert_string_equal(e.slug, cases[i].slug);
 		assert_int_equal(e.code, ERR_USAGE);
+		assert_true(e.hint[0] != 0);
 	}
 }
 
