@@ -22,6 +22,7 @@
 #define MOVES_PER_MS 32 /* a link of 32 KiB/s still makes it */
 #define LAST_TRY_MS 1000
 #define DAY_CHARS 8
+#define CLOCK_SAME_MS 5000
 #define SAY_AFTER_MS 3000 /* of trying in vain */
 #define SAY_AGAIN_MS 30000
 
@@ -176,6 +177,7 @@ static void send_try(struct s3_op *op, int64_t delay_ms)
 	int64_t third = c->timeout_ms / 3;
 
 	place_take(c, &p);
+	snprintf(op->region, sizeof(op->region), "%s", p.region);
 	prepare(c, op, &p);
 	op->tries++;
 	op->sent_wall_ms = clock_wall_ms();
@@ -234,10 +236,13 @@ static bool learn_clock(struct s3_op *op)
 	int64_t offset = at - clock_wall_ms();
 
 	pthread_mutex_lock(&c->lock);
+	bool news = llabs(offset - c->clock_offset_ms) > CLOCK_SAME_MS;
+
 	c->clock_offset_ms = offset;
 	pthread_mutex_unlock(&c->lock);
-	log_warn("the store's clock differs; signing with its time",
-		 LOGI("offset_s", offset / 1000));
+	if (news) /* not to requests that were out beside the first that learned it */
+		log_warn("the store's clock differs; signing with its time",
+			 LOGI("offset_s", offset / 1000));
 	return true;
 }
 
@@ -267,9 +272,11 @@ static bool learn_region(struct s3_op *op, const char *from_body)
 		return false;
 	op->region_tried = true;
 	pthread_mutex_lock(&c->lock);
-	bool news = strcmp(region, c->endpoint.region) != 0;
+	/* Another request may have learned it while this one was out. */
+	bool news = strcmp(region, op->region) != 0;
+	bool learn = news && strcmp(region, c->endpoint.region) != 0;
 
-	if (news && c->endpoint.aws) {
+	if (learn && c->endpoint.aws) {
 		const struct s3_endpoint_options o = { .bucket = c->bucket,
 						       .region = region,
 						       .path_style = c->path_style,
@@ -285,7 +292,7 @@ static bool learn_region(struct s3_op *op, const char *from_body)
 			s3_endpoint_free(&next);
 			news = false;
 		}
-	} else if (news) {
+	} else if (learn) {
 		free(c->endpoint.region);
 		c->endpoint.region = mem_str(region);
 	}

@@ -79,7 +79,7 @@ struct s3_op {
 	struct http_call call;
 	char *url;
 	char *lines[S3_OP_LINES];
-	char hash[65], hint_region[64];
+	char hash[65], hint_region[64], region[64]; /* the last: what it was signed for */
 	int64_t started_ms, deadline_ms, sent_wall_ms;
 	size_t out_start;
 	bool clock_tried, region_tried;

@@ -7,6 +7,8 @@
 #include "s3/object.h"
 #include "tests/unit/fake_http.h"
 
+#include <stdatomic.h>
+
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 #define OK(text)                                   \
 	{                                          \
@@ -467,6 +469,54 @@ static void the_region_is_learnt_from_the_answer(void **state)
 	assert_non_null(strstr(v.f->request[1], "/eu-west-1/s3/"));
 	assert_non_null(strstr(v.f->request[2], "/eu-west-1/s3/"));
 	buf_free(&out);
+	env_close(&v);
+}
+
+static void only_in_eu(struct fake *f, const char *request, struct fake_step *s)
+{
+	(void)f;
+	if (strstr(request, "/eu-west-1/s3/"))
+		return;
+	s->status = 400;
+	s->headers = "x-amz-bucket-region: eu-west-1\r\n";
+	s->body = ERROR_XML("AuthorizationHeaderMalformed");
+}
+
+static void on_get_done(struct s3_op *op)
+{
+	atomic_fetch_add((atomic_int *)op->arg, 1);
+}
+
+/* All were signed for the wrong region before the first answer told it. */
+static void requests_side_by_side_all_learn_the_region(void **state)
+{
+	enum { GETS = 4 };
+	static const struct fake_step steps[] = { { 200, NULL, "one", FAKE_ANSWER,
+						    only_in_eu } };
+	struct env v = { 0 };
+	struct s3_get g[GETS];
+	struct buf out[GETS];
+	struct err e = ERR_INIT;
+	atomic_int done = 0;
+
+	(void)state;
+	env_open(&v, steps, 1);
+	for (int i = 0; i < GETS; i++) {
+		out[i] = (struct buf)BUF(10);
+		s3_get_init(&g[i], "k", 0, UINT64_MAX, 3, &out[i]);
+		g[i].op.done = on_get_done;
+		g[i].op.arg = &done;
+		s3_start(v.c, &g[i].op);
+	}
+	while (atomic_load(&done) < GETS) /* each has its deadline */
+		clock_sleep_ms(1);
+	for (int i = 0; i < GETS; i++) {
+		if (s3_get_finish(&g[i], NULL, &e) < 0)
+			fail_msg("%s", e.msg);
+		assert_string_equal((char *)out[i].p, "one");
+		s3_get_free(&g[i]);
+		buf_free(&out[i]);
+	}
 	env_close(&v);
 }
 
@@ -1126,6 +1176,7 @@ int main(void)
 		cmocka_unit_test(other_ways_not_to_answer),
 		cmocka_unit_test(a_stop_token_cancels),
 		cmocka_unit_test(the_region_is_learnt_from_the_answer),
+		cmocka_unit_test(requests_side_by_side_all_learn_the_region),
 		cmocka_unit_test(a_head_learns_the_region_from_a_header),
 		cmocka_unit_test(a_learnt_region_must_be_a_name),
 		cmocka_unit_test(the_stores_clock_is_taken_once),
