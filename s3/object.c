@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define LIST_PAGES_MAX 100000
 #define COPY_THINKS_MS 120000 /* up to 5 GiB on the server's disks */
 
 void s3_info_from(const struct s3_op *op, struct s3_info *info)
@@ -307,64 +306,6 @@ int s3_delete_many(struct s3_client *c, const char *const *keys, size_t n, struc
 		at += batch;
 	}
 	return 0;
-}
-
-/* ---- LIST ---- */
-
-struct s3_list_call {
-	int (*cb)(void *arg, const struct s3_xml_object *o);
-	void *arg;
-};
-
-/* One page.  1: more pages follow (token set), 0: that was the last, or the callback had enough. */
-static int list_page(struct s3_client *c, struct sigv4_pair query[4], size_t nquery,
-		     struct s3_xml_list *page, const struct s3_list_call *call,
-		     struct err *e)
-{
-	struct buf body = BUF(S3_XML_MAX);
-	struct s3_op op = { .what = "list", .method = "GET", .out = &body };
-	int rc = -1;
-
-	for (size_t i = 0; i < nquery; i++)
-		s3_op_query(&op, query[i].name, query[i].value);
-	if (s3_run(c, &op, e) < 0)
-		goto out;
-	rc = s3_xml_list(body.p, body.len, page, call->cb, call->arg, e);
-	if (rc < 0)
-		err_wrap(e, "list %s", s3_client_bucket(c));
-	else
-		rc = rc == 0 && page->truncated ? 1 : 0;
-out:
-	s3_op_free(&op);
-	buf_free(&body);
-	return rc;
-}
-
-int s3_list(struct s3_client *c, const char *prefix, const char *delimiter,
-	    int (*cb)(void *arg, const struct s3_xml_object *o), void *arg, struct err *e)
-{
-	const struct s3_list_call call = { cb, arg };
-	AUTO_FREE struct s3_xml_list *page = mem_alloc(sizeof(*page));
-	char token[S3_TOKEN_MAX] = "";
-
-	for (int pages = 0; pages < LIST_PAGES_MAX; pages++) {
-		struct sigv4_pair q[4] = { { "list-type", "2" }, { "prefix", prefix } };
-		size_t n = 2;
-
-		if (delimiter)
-			q[n++] = (struct sigv4_pair){ "delimiter", delimiter };
-		if (token[0])
-			q[n++] = (struct sigv4_pair){ "continuation-token", token };
-		int rc = list_page(c, q, n, page, &call, e);
-
-		if (rc <= 0)
-			return rc;
-		if (!page->token[0] || strcmp(page->token, token) == 0)
-			break;
-		memcpy(token, page->token, sizeof(token));
-	}
-	return err_set(e, ERR_CORRUPT, "list %s: the store's pages have no end",
-		       s3_client_bucket(c));
 }
 
 /* ---- COPY ---- */

@@ -51,10 +51,6 @@ MUST_CHECK int s3_put(struct s3_client *c, const char *key, const void *p, size_
 MUST_CHECK int s3_delete(struct s3_client *c, const char *key, struct err *e);
 MUST_CHECK int s3_delete_many(struct s3_client *c, const char *const *keys, size_t n,
 			      struct err *e);
-/* delimiter: "/" or NULL.  cb non-zero: enough. */
-MUST_CHECK int s3_list(struct s3_client *c, const char *prefix, const char *delimiter,
-		       int (*cb)(void *arg, const struct s3_xml_object *o), void *arg,
-		       struct err *e);
 /* On the server, unconditionally; at most 5 GiB. */
 MUST_CHECK int s3_copy(struct s3_client *c, const char *from, const char *to,
 		       char *etag_out, struct err *e);

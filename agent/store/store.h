@@ -66,6 +66,12 @@ struct store_ops {
 	int (*list)(struct store *s, const char *prefix, bool delimiter,
 		    int (*cb)(void *arg, const struct store_object *o), void *arg,
 		    struct err *e);
+	/* Every object below prefix with many requests at once; fold: a character that groups the keys
+	 * (s3/list.h).  1: not with this store; then what cb was given is void, and list does it.  NULL
+	 * where no request goes over a network. */
+	int (*list_wide)(struct store *s, const char *prefix, char fold,
+			 int (*cb)(void *arg, const struct store_object *o), void *arg,
+			 struct err *e);
 	/* Missing objects are fine. */
 	int (*del)(struct store *s, const char *const *keys, size_t n, struct err *e);
 	int (*copy)(struct store *s, const char *from, const char *to,

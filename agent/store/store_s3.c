@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "s3/chain.h"
+#include "s3/list.h"
 #include "s3/multipart.h"
 #include "s3/object.h"
 
@@ -181,6 +182,16 @@ static int s3_store_list(struct store *s, const char *prefix, bool delimiter,
 	return s3_list(self(s)->client, p, delimiter ? "/" : NULL, on_object, &call, e);
 }
 
+static int s3_store_list_wide(struct store *s, const char *prefix, char fold,
+			      int (*cb)(void *arg, const struct store_object *o), void *arg,
+			      struct err *e)
+{
+	AUTO_FREE char *p = mem_fmt("%s%s", self(s)->prefix, prefix);
+	struct list_call call = { self(s), cb, arg };
+
+	return s3_list_wide(self(s)->client, p, fold, on_object, &call, e);
+}
+
 /* ---- delete ---- */
 
 static int s3_store_del(struct store *s, const char *const *keys, size_t n, struct err *e)
@@ -299,6 +310,7 @@ static const struct store_ops S3_OPS = {
 	.head = s3_store_head,
 	.put = s3_store_put,
 	.list = s3_store_list,
+	.list_wide = s3_store_list_wide,
 	.del = s3_store_del,
 	.copy = s3_store_copy,
 	.fetch_begin = store_s3_fetch_begin,

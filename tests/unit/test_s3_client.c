@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "s3/list.h"
 #include "s3/multipart.h"
 #include "s3/object.h"
 #include "tests/unit/fake_http.h"
