@@ -12,7 +12,6 @@
 enum {
 	TAIL_BYTES = 64 * 1024, /* holds nearly every trailer */
 	RECORDS_WINDOW = 32,
-	ROOT_ENTRIES_MAX = 20000, /* of a root that is shared with other things */
 };
 
 struct catalog *catalog_new(void)
@@ -182,99 +181,6 @@ void catalog_sort(struct catalog *c)
 	}
 	if (c->ngens)
 		qsort(c->gens, c->ngens, sizeof(*c->gens), compare_generations);
-}
-
-static int on_object(void *arg, const struct store_object *o)
-{
-	catalog_add(arg, o->key, o->size, o->mtime_ms);
-	return 0;
-}
-
-static int load_head(struct catalog *c, struct store *s, struct err *e)
-{
-	struct buf b CLEANUP(buf_free) = BUF(RECORDS_SIZE_MAX + 1);
-	struct store_object meta = { .size = 0 };
-	struct err le = ERR_INIT;
-
-	if (s->ops->get(s, LAYOUT_HEAD_KEY, 0, UINT64_MAX, &b, &meta, &le) < 0) {
-		if (le.code == ERR_NOT_FOUND)
-			return 0;
-		if (le.code != ERR_CORRUPT) {
-			*e = le;
-			return -1;
-		}
-		c->has_head = true; /* larger than any record, for instance */
-		c->head_error = mem_str(le.msg);
-		return 0;
-	}
-	c->has_head = true;
-	memcpy(c->head_etag, meta.etag, sizeof(c->head_etag));
-	if (records_head_parse(&c->head, b.p, b.len, LAYOUT_HEAD_KEY, &le) < 0)
-		c->head_error = mem_str(le.msg);
-	return 0;
-}
-
-struct root_scan {
-	unsigned folders; /* bit n: the folder of level n, bit 10: ltx/ */
-	size_t entries;
-	struct catalog *catalog;
-};
-
-/* For "is it one of these?": as many as there is room for. */
-static void note_folder(struct catalog *c, const char *name)
-{
-	size_t used = strlen(c->below), n = strlen(name);
-
-	if (n > 1 && name[n - 1] == '/' && !text_starts(name, LAYOUT_GENERATIONS) &&
-	    used + n + 2 < sizeof(c->below))
-		snprintf(c->below + used, sizeof(c->below) - used, "%s%s", used ? " " : "",
-			 name);
-}
-
-static int on_root_entry(void *arg, const struct store_object *o)
-{
-	struct root_scan *r = arg;
-
-	if (strcmp(o->key, "ltx/") == 0)
-		r->folders |= 1U << 10;
-	else if (strlen(o->key) == 5 && text_starts(o->key, "000") && o->key[3] >= '0' &&
-		 o->key[3] <= '9' && o->key[4] == '/')
-		r->folders |= 1U << (o->key[3] - '0');
-	else
-		note_folder(r->catalog, o->key);
-	return ++r->entries >= ROOT_ENTRIES_MAX;
-}
-
-static int load_ltx(struct catalog *c, struct store *s, struct err *e)
-{
-	struct root_scan r = { .catalog = c };
-
-	if (s->ops->list(s, "", true, on_root_entry, &r, e) < 0)
-		return -1;
-	for (unsigned i = 0; i <= 10; i++) {
-		char prefix[] = "000?/";
-
-		prefix[3] = (char)('0' + i);
-		if ((r.folders & 1U << i) != 0 &&
-		    s->ops->list(s, i == 10 ? "ltx/" : prefix, false, on_object, c, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-struct catalog *catalog_load(struct store *s, unsigned want, struct err *e)
-{
-	struct catalog *c CLEANUP(catalog_freep) = catalog_new();
-
-	if (load_head(c, s, e) < 0 ||
-	    s->ops->list(s, LAYOUT_GENERATIONS, false, on_object, c, e) < 0)
-		return NULL;
-	if ((!c->has_head || (want & CATALOG_LTX)) && load_ltx(c, s, e) < 0)
-		return NULL;
-	catalog_sort(c);
-	if ((want & CATALOG_RECORDS) && catalog_load_records(c, s, e) < 0)
-		return NULL;
-	return STEAL(c);
 }
 
 static void take_record(struct cat_generation *g, const char *key, const struct buf *b)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is in a replica: its generations with their snapshots and segments,
- * sorted, from one LIST; head.json; and, on demand, the lineage records.
+ * sorted, from a LIST; head.json; and, on demand, the lineage records.
  * Const after loading.
  */
 #ifndef AGENT_CATALOG_H
@@ -60,8 +60,9 @@ enum catalog_want {
 	CATALOG_LTX = 2, /* look for Litestream 0.5's files also when head.json is there */
 };
 
-/* Reads head.json, lists generations/, and what `want` (of enum catalog_want) adds.  An empty
- * replica is an empty catalog.  Errors are the store's (a missing bucket: NOT_FOUND). */
+/* Reads head.json, lists generations/, and what `want` (of enum catalog_want) adds; from a distant store all
+ * at once.  An empty replica is an empty catalog.  Errors are the store's (a missing bucket: NOT_FOUND),
+ * of several the head's first, then the list's. */
 MUST_CHECK struct catalog *catalog_load(struct store *s, unsigned want, struct err *e);
 /* Read the lineage records that are not read yet. */
 MUST_CHECK int catalog_load_records(struct catalog *c, struct store *s, struct err *e);
