@@ -13,3 +13,18 @@ int exit_from_err(const struct err *e)
 		return EXIT_UNREACHABLE;
 	return EXIT_FAILED;
 }
+
+void exit_mark_store(struct err *e)
+{
+	if (e->code == ERR_DENIED)
+		err_exit(e, EXIT_DENIED);
+	else if (e->code == ERR_AGAIN || e->code == ERR_NOT_FOUND)
+		err_exit(e, EXIT_UNREACHABLE);
+}
+
+void exit_mark_listing(struct err *e)
+{
+	if (e->code == ERR_CORRUPT)
+		err_exit(e, EXIT_UNREACHABLE);
+	exit_mark_store(e);
+}

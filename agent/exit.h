@@ -23,5 +23,9 @@ enum exit_status {
 
 /* e->exit if set; else USAGE 2, DENIED 12, AGAIN 11, else 1. */
 int exit_from_err(const struct err *e);
+/* What a store did not give has a status of its own: 12, or 11 (also for a missing bucket).  It is never "no backup". */
+void exit_mark_store(struct err *e);
+/* The same for a list, where an answer that makes no sense is no damage either: 11. */
+void exit_mark_listing(struct err *e);
 
 #endif

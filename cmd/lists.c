@@ -22,10 +22,8 @@ static int list_replica(const struct list_command *c, struct listing *l, struct 
 		l->catalog = catalog_load(l->store, c->want, e);
 	if (l->catalog)
 		r = c->rows(l, e);
-	if (r < 0 && e->code == ERR_NOT_FOUND)
-		err_exit(e, EXIT_UNREACHABLE);
-	else if (r < 0 && e->code == ERR_DENIED)
-		err_exit(e, EXIT_DENIED);
+	if (r < 0)
+		exit_mark_listing(e);
 	catalog_free(l->catalog);
 	store_close(l->store);
 	l->catalog = NULL;

@@ -29,15 +29,6 @@ static void replica_close(struct replica_at_hand *r)
 	r->store = NULL;
 }
 
-/* What the store did not give is an exit status of its own: it is never "no backup". */
-static void mark_store_error(struct err *e)
-{
-	if (e->code == ERR_DENIED)
-		err_exit(e, EXIT_DENIED);
-	else if (e->code == ERR_AGAIN || e->code == ERR_NOT_FOUND)
-		err_exit(e, EXIT_UNREACHABLE);
-}
-
 static int load_catalog(struct replica_at_hand *r, const struct restore_request *q,
 			struct buf *notes, struct err *e)
 {
@@ -46,7 +37,7 @@ static int load_catalog(struct replica_at_hand *r, const struct restore_request 
 	catalog_free(r->catalog);
 	r->catalog = catalog_load(r->store, want, e);
 	if (!r->catalog) {
-		mark_store_error(e);
+		exit_mark_listing(e);
 		return -1;
 	}
 	r->gen = plan_generation(r->catalog, &q->target, notes, e);
@@ -137,7 +128,7 @@ static int restore_replica(struct restoring *x, struct replica_at_hand *r, struc
 			      "tell the truth: run this again");
 		err_exit(&le, EXIT_DAMAGED);
 	} else if (!is_local(&le)) {
-		mark_store_error(&le);
+		exit_mark_store(&le);
 	}
 	*e = le;
 	return -1;

@@ -115,6 +115,7 @@ def test_a_completed_upload_that_says_otherwise_is_tried_again(walback, fake_s3,
     ({'status': 403, 'code': 'SignatureDoesNotMatch'}, 12, 'SignatureDoesNotMatch'),
     ({'status': 400, 'code': 'ExpiredToken'}, 12, 'ExpiredToken'),
     ({'status': 404, 'code': 'NoSuchBucket'}, 11, 'NoSuchBucket'),
+    ({'status': 200, 'body': b'<html>sign in</html>'}, 11, 'answered with <html>'),
 ])
 def test_what_stays_wrong_is_said_once(walback, fake_s3, target, tmp_path, fault, code, says):
     fake_s3.fault(**fault)
