@@ -35,7 +35,8 @@ struct restore_request {
 	int output_fd; /* > 0: the proven database is written there instead (standard output) */
 	struct plan_target target; /* zero: the newest state */
 
-	unsigned parallelism;	  /* requests in flight; 0: RESTORE_PARALLELISM */
+	/* Requests in flight for segments, and a quarter as many for the snapshot; 0: RESTORE_PARALLELISM. */
+	unsigned parallelism;
 	enum sq_check_mode check; /* SQ_CHECK_NONE: no SQLite check at all */
 	int64_t check_timeout_ms; /* 0: an hour */
 	int64_t store_timeout_ms; /* for one request with its retries; 0: the store's default */

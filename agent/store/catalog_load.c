@@ -148,7 +148,7 @@ static int on_listed(void *arg, const struct store_object *o)
 	return atomic_load(&l->over);
 }
 
-static int list_generations(struct loading *l, struct err *e)
+static int list_below(struct loading *l, struct err *e)
 {
 	const struct store_ops *ops = l->s->ops;
 
@@ -201,13 +201,13 @@ static int load_at_once(struct catalog *c, struct store *s, bool want_ltx, struc
 
 	if (!beside)
 		(void)load_beside(&l);
-	int rc = list_generations(&l, &l.list);
+	int rc = list_below(&l, &l.list);
 
 	if (beside)
 		pthread_join(thread, NULL);
 	take_listed(&l);
 	if (rc == 0 && !first_error(&l)->code && list_is_older(c)) {
-		rc = list_generations(&l, &l.list);
+		rc = list_below(&l, &l.list);
 		take_listed(&l);
 	}
 	if (first_error(&l)->code) {
