@@ -387,14 +387,14 @@ int s3_list_wide(struct s3_client *c, const char *prefix, char fold, s3_list_cb 
 	AUTO_FREE struct wide *w = mem_alloc(sizeof(*w));
 	struct range *first = w->range;
 
-	*w = (struct wide){ .client = c,
-			    .prefix = prefix,
-			    .fold = { fold, 0 },
-			    .cb = cb,
-			    .arg = arg,
-			    .pages = 1,
-			    .lock = PTHREAD_MUTEX_INITIALIZER,
-			    .any_came = PTHREAD_COND_INITIALIZER };
+	w->client = c;
+	w->prefix = prefix;
+	w->fold[0] = fold;
+	w->cb = cb;
+	w->arg = arg;
+	w->pages = 1;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->any_came, NULL);
 	range_init(w, first, NULL, NULL);
 	int rc = lister_turn(&first->l, on_key, first, e);
 
