@@ -9,9 +9,9 @@ from testenv import proc, sqlite
 
 ROWS, SIZE = 3000, 8000
 
-# Changes rows all over the file and adds some, without a pause, until told to stop.
+# Changes rows all over the file and adds some, until told to stop; slower than the link, or the spool would be full.
 _APP = '''
-import os, random, signal, sqlite3, sys
+import random, signal, sqlite3, sys, time
 stop = []
 signal.signal(signal.SIGTERM, lambda *a: stop.append(1))
 c = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
@@ -23,6 +23,7 @@ while not stop:
         c.execute('UPDATE big SET b = ? WHERE id = ?', (rng.randbytes(8000), rng.randrange(1, 3001)))
     c.execute('INSERT INTO big(b) VALUES (?)', (rng.randbytes(5000),))
     c.execute('COMMIT')
+    time.sleep(0.005)
     n += 1
     if n == 20:
         print('writes', flush=True)
