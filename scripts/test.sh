@@ -112,7 +112,7 @@ stage asan 1500 "${fixed[@]}" make -s -j"$jobs" CC=gcc asan
 stage tsan 1500 "${fixed[@]}" make -s -j"$jobs" CC=clang tsan
 stage fuzz 1500 make -s -j"$jobs" fuzz FUZZ_TIME=10
 stage coverage 2400 make -s -j"$jobs" coverage PYTHON="$python"
-stage integration 2700 scripts/dev/pytest-twice.sh "$python" -q -rs tests/it -m 'not nightly'
+stage integration 2700 scripts/dev/pytest-twice.sh "$python" -q -rfEs tests/it -m 'not nightly'
 [ ! -f $logs/integration.log ] || count_pytest $logs/integration.log
 [ ! -f $logs/model.log ] || count_pytest $logs/model.log
 echo "all stages in $((SECONDS - t_all)) s"

@@ -50,7 +50,7 @@ def test_every_shape_restores_with_both_litestreams(walback, replica, litestream
         agent.wait_log('generation begun')
         proc.run([sys.executable, '-c', _APP, db, vacuum], timeout=60).ok()
         assert agent.stop() == 0, agent.text()
-    assert len([k for k in replica.files() if k.endswith('.wal.lz4')]) > 2
+    assert len([k for k in replica.files() if k.endswith('.wal.lz4')]) > 1
     want = sqlite.settled_copy(db, tmp_path / 'want.db')
     for ls in (litestream03, litestream05):
         out = tmp_path / f'{ls.version}.db'
