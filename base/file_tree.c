@@ -17,7 +17,7 @@
 
 enum { TEMP_TRIES = 100, TEMP_EXTRA = 32 };
 
-/* ".NAME.walback-XXXXXXXX.tmp" beside path; a long NAME is cut to fit. */
+/* ".NAME.walback-RANDOM.tmp" beside path; a long NAME is cut to fit. */
 static char *temp_name(const char *path)
 {
 	AUTO_FREE char *dir = file_dirname(path);
@@ -133,18 +133,22 @@ static bool not_to_be_had(int error)
 	       error == EOPNOTSUPP || error == EMLINK;
 }
 
-/* Both names or, with errno, the old one alone. */
-static int link_new(const char *from, const char *to)
+/* It did not come to the end: our file leaves the new name, errno stays. */
+static int take_back(const char *to)
 {
-	if (link(from, to))
-		return -1;
-	if (!unlink(from))
-		return 0;
 	int saved = errno;
 
 	unlink(to);
 	errno = saved;
 	return -1;
+}
+
+/* The new name alone or, with errno, the old one. */
+static int link_new(const char *from, const char *to)
+{
+	if (link(from, to))
+		return -1;
+	return unlink(from) ? take_back(to) : 0;
 }
 
 /* Only one can make the file that holds the name; what is replaced is that empty file of ours. */
@@ -155,13 +159,7 @@ static int hold_new(const char *from, const char *to)
 	if (fd < 0)
 		return -1;
 	close(fd);
-	if (!rename(from, to))
-		return 0;
-	int saved = errno;
-
-	unlink(to);
-	errno = saved;
-	return -1;
+	return rename(from, to) ? take_back(to) : 0;
 }
 
 /* A link was made, and then came a crash. */

@@ -93,8 +93,6 @@ static int make_meta(const struct swap *s, struct err *e)
 static int try_lock(struct swap *s, struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
-	struct stat mine;
-	struct stat named;
 
 	if (make_meta(s, e) < 0)
 		return -1;
@@ -103,7 +101,7 @@ static int try_lock(struct swap *s, struct err *e)
 		return errno == ENOENT ? 0 : err_errno(e, "open %s", s->lock);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? 0 : err_errno(e, "lock %s", s->lock);
-	if (fstat(fd, &mine) < 0 || stat(s->lock, &named) < 0 || !file_same(&mine, &named))
+	if (!file_is_at(fd, s->lock))
 		return 0;
 	s->lock_fd = steal_fd(&fd);
 	return 1;
