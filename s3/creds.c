@@ -10,6 +10,14 @@
 
 #define VALUE_MAX ((size_t)64 << 10)
 
+const char *const s3_creds_names[S3_CREDS_FAMILIES][3] = {
+	{ "WALBACK_ACCESS_KEY_ID", "WALBACK_SECRET_ACCESS_KEY", "WALBACK_SESSION_TOKEN" },
+	{ "LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY",
+	  "LITESTREAM_SESSION_TOKEN" },
+	{ "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN" },
+	{ "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN" },
+};
+
 const char *s3_creds_env(const char *const *env, const char *name)
 {
 	size_t n = strlen(name);
@@ -108,18 +116,9 @@ out:
 
 int s3_creds_from_env(struct s3_creds *out, const char *const *env, struct err *e)
 {
-	static const char *const names[][3] = {
-		{ "WALBACK_ACCESS_KEY_ID", "WALBACK_SECRET_ACCESS_KEY",
-		  "WALBACK_SESSION_TOKEN" },
-		{ "LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY",
-		  "LITESTREAM_SESSION_TOKEN" },
-		{ "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN" },
-		{ "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN" },
-	};
-
 	*out = (struct s3_creds){ 0 };
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		int rc = family(out, env, names[i], e);
+	for (size_t i = 0; i < S3_CREDS_FAMILIES; i++) {
+		int rc = family(out, env, s3_creds_names[i], e);
 
 		if (rc != 0)
 			return rc;

@@ -17,6 +17,10 @@ struct s3_creds {
 	struct secret secret, token;
 };
 
+#define S3_CREDS_FAMILIES 4
+/* The variables that give a pair and, maybe, a session token; in the order in which they are asked. */
+extern const char *const s3_creds_names[S3_CREDS_FAMILIES][3];
+
 /* A variable of env ("NAME=value", NULL-terminated); NULL if it is not there or empty. */
 const char *s3_creds_env(const char *const *env, const char *name);
 /* 1: found, *out is the caller's; 0: none; -1 ERR_DENIED: half a pair or an unreadable file; the message

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "s3/creds.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -71,22 +72,14 @@ static int keys_from_family(const struct builder *b, const char *const names[3],
 static int read_keys(const struct builder *b, const struct levels *l,
 		     struct replica_config *out, struct err *e)
 {
-	static const char *const families[][3] = {
-		{ "WALBACK_ACCESS_KEY_ID", "WALBACK_SECRET_ACCESS_KEY",
-		  "WALBACK_SESSION_TOKEN" },
-		{ "LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY",
-		  "LITESTREAM_SESSION_TOKEN" },
-		{ "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN" },
-		{ "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN" },
-	};
 	bool found = false;
 
 	if (l->own && keys_from_level(b, l->own, out, &found, e) < 0)
 		return -1;
 	if (!found && l->top && keys_from_level(b, l->top, out, &found, e) < 0)
 		return -1;
-	for (size_t i = 0; !found && i < sizeof(families) / sizeof(families[0]); i++)
-		if (keys_from_family(b, families[i], out, &found, e) < 0)
+	for (size_t i = 0; !found && i < S3_CREDS_FAMILIES; i++)
+		if (keys_from_family(b, s3_creds_names[i], out, &found, e) < 0)
 			return -1;
 	if (!found)
 		build_explain_final(out->explain, build_row(SCOPE_REPLICA, "access-key-id"),
