@@ -87,7 +87,7 @@ static int switch_reader(struct capture *c, bool locked, struct err *e)
 
 	if (sq_read_begin(c->sq, next, e) < 0)
 		return -1;
-	if ((!locked && capture_copy(c, NULL, e) < 0) || capture_index(c, &ix, e) < 0 ||
+	if ((!locked && capture_copy(c, e) < 0) || capture_index(c, &ix, e) < 0 ||
 	    (locked && capture_follow(c, &ix, stash_page, e) < 0)) {
 		sq_read_end(c->sq, next);
 		return -1;
@@ -162,7 +162,7 @@ static bool too_long(const struct capture *c)
 /* Step 1, but for the syncs. */
 static int prepare(struct capture *c, struct err *e)
 {
-	if (capture_copy(c, NULL, e) < 0 || switch_reader(c, false, e) < 0)
+	if (capture_copy(c, e) < 0 || switch_reader(c, false, e) < 0)
 		return -1;
 	c->in_file = follow_frames(c->follow);
 	if (!too_long(c) && soften(c, checkpoint_in_turn(c, e), e) < 0)
@@ -207,7 +207,7 @@ static int shorten_tail(struct capture *c, struct err *e)
 	uint64_t few = (uint64_t)TAIL_FRAMES * sq_page_size(c->sq), tail = UINT64_MAX;
 	int fits = 1;
 
-	if (capture_copy(c, NULL, e) < 0)
+	if (capture_copy(c, e) < 0)
 		return -1;
 	for (int i = 0; i < TAIL_ROUNDS && tail > few && fits == 1; i++)
 		fits = stash_tail(c, &tail, e);

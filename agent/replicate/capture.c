@@ -149,9 +149,9 @@ static int copy_slice(struct capture *c, bool *more, struct err *e)
 	return rc;
 }
 
-int capture_copy(struct capture *c, uint64_t *commits, struct err *e)
+int capture_copy(struct capture *c, struct err *e)
 {
-	uint64_t before = c->stats.commits, frames = c->stats.frames;
+	uint64_t frames = c->stats.frames;
 	bool more = true;
 
 	while (more) {
@@ -161,8 +161,6 @@ int capture_copy(struct capture *c, uint64_t *commits, struct err *e)
 			return -1;
 	}
 	c->step = (uint32_t)(c->stats.frames - frames);
-	if (commits)
-		*commits = c->stats.commits - before;
 	return 0;
 }
 

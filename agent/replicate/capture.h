@@ -62,9 +62,9 @@ bool capture_settled(const struct capture *c);
 
 /* Something new since the last copy?  A memory read. */
 bool capture_has_news(const struct capture *c);
-/* Copy and deliver what is committed.  *commits (may be NULL): how many.  ERR_CORRUPT with
+/* Copy and deliver what is committed.  ERR_CORRUPT with
  * slug wal_discontinuity: the capture is over, open a new one and begin a new generation. */
-MUST_CHECK int capture_copy(struct capture *c, uint64_t *commits, struct err *e);
+MUST_CHECK int capture_copy(struct capture *c, struct err *e);
 
 /* If another process waits for our reader in a wal_checkpoint(FULL, RESTART or TRUNCATE), move the reader out of its
  * way: for each look while frames flow.  Copies and delivers before, as capture_copy. */

@@ -354,7 +354,7 @@ static int copy(struct database *d, uint64_t *commits, struct err *e)
 {
 	uint64_t before = capture_stats(d->cap)->commits;
 
-	if (capture_copy(d->cap, NULL, e) < 0 || capture_make_way(d->cap, e) < 0)
+	if (capture_copy(d->cap, e) < 0 || capture_make_way(d->cap, e) < 0)
 		return -1;
 	*commits = capture_stats(d->cap)->commits - before;
 	return 0;

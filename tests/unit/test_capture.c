@@ -124,7 +124,7 @@ static void copy(struct env *t)
 {
 	struct err e = ERR_INIT;
 
-	if (capture_copy(t->c, NULL, &e) < 0)
+	if (capture_copy(t->c, &e) < 0)
 		fail_msg("copy: %s", e.msg);
 }
 
@@ -667,7 +667,7 @@ static void a_wal_reset_behind_our_back_is_a_discontinuity(void **state)
 	fseek(f, -2000, SEEK_END);
 	fputs("damage", f);
 	fclose(f);
-	rc = capture_copy(t->c, NULL, &e);
+	rc = capture_copy(t->c, &e);
 	assert_int_equal(rc, -1);
 	assert_int_equal(e.code, ERR_CORRUPT);
 	assert_string_equal(e.slug, "wal_discontinuity");
@@ -687,7 +687,7 @@ static void a_frame_that_sqlite_left_without_checksum_is_named(void **state)
 	fseek(f, WAL_HEADER_SIZE + 8, SEEK_SET);
 	assert_int_equal(fwrite(zeros, 1, sizeof(zeros), f), sizeof(zeros));
 	fclose(f);
-	assert_int_equal(capture_copy(t->c, NULL, &e), -1);
+	assert_int_equal(capture_copy(t->c, &e), -1);
 	assert_string_equal(e.slug, "wal_discontinuity");
 	assert_non_null(strstr(e.msg, "SQLite has committed a frame without its checksum"));
 	end(t);

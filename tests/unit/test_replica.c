@@ -155,7 +155,7 @@ static void until_running(struct env *t)
 	replica_open(t->r, t->c, clock_wall_ms());
 	do {
 		assert_true(clock_mono_ms() < deadline);
-		assert_int_equal(capture_copy(t->c, NULL, &e), 0);
+		assert_int_equal(capture_copy(t->c, &e), 0);
 		if (replica_wants_barrier(t->r))
 			assert_true(capture_barrier(t->c, &e) >= 0);
 		replica_serve(t->r, t->c, capture_at_rest(t->c));
