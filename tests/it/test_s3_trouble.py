@@ -58,21 +58,7 @@ def test_everything_fails_now_and_then(walback, fake_s3, target, db, tmp_path):
 
 def test_our_own_first_attempt_is_no_other_writer(walback, fake_s3, target, db, tmp_path):
     """Each first PUT has its effect and no answer: the second one meets what the first one wrote."""
-    seen = set()
-
-    class Once:
-        """Each key's first PUT."""
-
-        def fires(self, method, key):
-            first = method == 'PUT' and key not in seen
-            seen.add(key)
-            return first
-
-        def __getattr__(self, name):
-            return {'drop': 'after'}.get(name, 0 if name == 'wait' else None)
-
-    with fake_s3.lock:
-        fake_s3.faults.append(Once())
+    fake_s3.fault(method='PUT', once_a_key=True, drop='after')
     text, _ = replicated(walback, fake_s3, target, db, 20)
     assert text.count('generation begun') == 1 and 'superseded' not in text, text
     walback.restore_and_check(target, tmp_path / 'out.db', db)

@@ -70,6 +70,7 @@ class Fault:
     key: str = None             # a part of the key
     nth: set = None             # of those that match, from 1 on
     times: int = None           # so many, then never again
+    once_a_key: bool = False    # the first of each key
     probability: float = 1
     seed: int = 0
     status: int = None
@@ -83,12 +84,17 @@ class Fault:
 
     def __post_init__(self):
         self.matched = self.fired = 0
+        self.keys = set()
         self.random = random.Random(self.seed)
 
     def fires(self, method, key):
         if (self.method and self.method != method) or (self.key is not None and self.key not in key):
             return False
         self.matched += 1
+        first = key not in self.keys
+        self.keys.add(key)
+        if self.once_a_key and not first:
+            return False
         if (self.nth and self.matched not in self.nth) or (self.times is not None and self.fired >= self.times):
             return False
         if self.random.random() >= self.probability:
