@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
 #include "base/hash.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "wal/apply.h"
 #include "wal/dbhdr.h"
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 struct rig {
-	char path[40];
+	char *dir, path[300];
 	int fd;
 	uint32_t ps;
 	struct pagesum *sums;
@@ -27,8 +28,9 @@ struct rig {
 static void begin(struct rig *r, uint32_t ps)
 {
 	memset(r, 0, sizeof *r);
-	snprintf(r->path, sizeof r->path, "/tmp/walback-apply-XXXXXX");
-	r->fd = mkstemp(r->path);
+	r->dir = tmpdir_new();
+	snprintf(r->path, sizeof(r->path), "%s/out.db", r->dir);
+	r->fd = open(r->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	assert_true(r->fd >= 0);
 	r->ps = ps;
 	r->sums = pagesum_new(ps, NULL, &r->e);
@@ -40,7 +42,7 @@ static void end(struct rig *r)
 	apply_destroy(r->a);
 	pagesum_destroy(r->sums);
 	close(r->fd);
-	unlink(r->path);
+	tmpdir_remove(r->dir);
 }
 
 static const uint8_t *page(struct rig *r, uint32_t pgno, uint32_t version)

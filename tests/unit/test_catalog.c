@@ -4,6 +4,7 @@
 #include "agent/store/catalog.h"
 #include "base/clock.h"
 #include "tests/unit/fake_list.h"
+#include "tests/unit/fake_s3.h"
 #include "tests/unit/fake_tree.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
@@ -24,24 +25,10 @@ struct env {
 
 static void env_open(struct env *v, const char *const *keys, size_t n)
 {
-	char bucket[] = "bkt", path[] = "app", id[] = "AKIDEXAMPLE";
-
 	*v = (struct env){ .f = fake_start(fake_bucket_steps, 1), .stop = stop_new() };
 	v->b = (struct fake_bucket){ .keys = keys, .n = n, .page = 40 };
 	v->f->arg = &v->b;
-	struct replica_config rc = { .type = REPLICA_S3,
-				     .bucket = bucket,
-				     .path = path,
-				     .endpoint = mem_fmt("http://127.0.0.1:%u", v->f->port),
-				     .access_key_id = id,
-				     .secret_access_key = secret_from("secret") };
-	const struct store_options o = { .stop = v->stop, .timeout_ms = 20000 };
-	struct err e = ERR_INIT;
-
-	v->s = store_open(&rc, &o, &e);
-	assert_non_null(v->s);
-	free(rc.endpoint);
-	secret_free(&rc.secret_access_key);
+	v->s = fake_store(v->f->port, v->stop, 20000);
 }
 
 static void env_close(struct env *v)

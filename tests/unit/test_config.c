@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/test_config.XXXXXX";
+static char *dir;
 static int log_fd = -1;
 
 static int set_up(void **state)
@@ -20,17 +21,17 @@ static int set_up(void **state)
 	(void)state;
 	log_fd = memfd_create("log", 0);
 	log_to(log_fd);
-	return mkdtemp(dir) && log_fd >= 0 ? 0 : -1;
+	dir = tmpdir_new();
+	return log_fd >= 0 ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
-	struct err e = ERR_INIT;
-
 	(void)state;
 	log_to(2);
 	close(log_fd);
-	return file_remove_tree(dir, &e);
+	tmpdir_remove(dir);
+	return 0;
 }
 
 static char *place(const char *name)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Also the child that dbcheck_ask starts from /proc/self/exe. */
 #include "agent/swap/dbcheck.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -13,15 +14,14 @@
 #include <unistd.h>
 
 struct box {
-	char dir[40], db[64], wal[72], journal[72];
+	char *dir, db[300], wal[310], journal[310];
 };
 
 static int new_box(void **state)
 {
 	struct box *b = calloc(1, sizeof(*b));
 
-	strcpy(b->dir, "/tmp/dbcheck-XXXXXX");
-	assert_non_null(mkdtemp(b->dir));
+	b->dir = tmpdir_new();
 	snprintf(b->db, sizeof(b->db), "%s/app.db", b->dir);
 	snprintf(b->wal, sizeof(b->wal), "%s-wal", b->db);
 	snprintf(b->journal, sizeof(b->journal), "%s-journal", b->db);
@@ -32,10 +32,8 @@ static int new_box(void **state)
 static int drop_box(void **state)
 {
 	struct box *b = *state;
-	char cmd[64];
 
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", b->dir);
-	assert_int_equal(system(cmd), 0);
+	tmpdir_remove(b->dir);
 	free(b);
 	return 0;
 }

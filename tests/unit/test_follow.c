@@ -305,18 +305,24 @@ static void no_commit(struct wal_index *ix, const char *path)
 	third_frame(ix, path, 2, 0);
 }
 
-static void check_broken(const struct broken *c)
+/* Of a WAL of three_frames at path. */
+static struct follow *follow_three(const char *path, struct wal_sum after[4])
 {
-	AUTO_FREE char *path = file_join(dir, "x-wal");
-	struct follow *f = follow_new(path, PS);
-	struct buf wal = BUF(1 << 16);
-	struct wal_sum after[4];
-	struct err e = ERR_INIT;
+	CLEANUP(buf_free) struct buf wal = BUF(1 << 16);
 	struct wal_header h;
-	unsigned commits = 0;
 
 	three_frames(&h, after, &wal);
 	spill(path, wal.p, wal.len);
+	return follow_new(path, PS);
+}
+
+static void check_broken(const struct broken *c)
+{
+	AUTO_FREE char *path = file_join(dir, "x-wal");
+	struct wal_sum after[4];
+	struct follow *f = follow_three(path, after);
+	struct err e = ERR_INIT;
+	unsigned commits = 0;
 	struct wal_index ix = { .page_size = PS, .pages = 2, .salt = { 7, 8 } };
 
 	if (c->first) {
@@ -335,7 +341,6 @@ static void check_broken(const struct broken *c)
 	assert_string_equal(e.slug, "wal_discontinuity");
 	assert_int_equal(commits, c->commits);
 	follow_destroy(f);
-	buf_free(&wal);
 }
 
 static void what_does_not_continue_is_a_discontinuity(void **state)
@@ -366,16 +371,12 @@ static void what_does_not_continue_is_a_discontinuity(void **state)
 static void what_lies_beyond_the_index_is_not_read(void **state)
 {
 	AUTO_FREE char *path = file_join(dir, "y-wal");
-	struct follow *f = follow_new(path, PS);
-	struct buf wal = BUF(1 << 16);
 	struct wal_sum after[4];
+	struct follow *f = follow_three(path, after);
 	struct err e = ERR_INIT;
-	struct wal_header h;
 	unsigned commits = 0;
 
 	(void)state;
-	three_frames(&h, after, &wal);
-	spill(path, wal.p, wal.len);
 	struct wal_index ix = { .page_size = PS,
 				.pages = 2,
 				.mx_frame = 2,
@@ -392,7 +393,6 @@ static void what_lies_beyond_the_index_is_not_read(void **state)
 	assert_int_equal(follow_sync(f, &e), 0);
 	follow_rest(f);
 	follow_destroy(f);
-	buf_free(&wal);
 }
 
 int main(void)

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "tests/unit/log_pipe.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -15,24 +16,10 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static int ends[2];
-
 static int open_pipe(void **state)
 {
-	(void)state;
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
-		return -1;
-	log_to(ends[1]);
 	log_setup(LOG_DEBUG, false);
-	return 0;
-}
-
-static int close_pipe(void **state)
-{
-	(void)state;
-	log_to(2);
-	close(ends[0]);
-	return close(ends[1]);
+	return log_pipe_open(state);
 }
 
 /* What one read(2) gives, without the time, whose form is checked. */
@@ -42,7 +29,7 @@ static const char *line(void)
 	static const char start[] = "time=";
 	int64_t ms = 0;
 	char when[25];
-	ssize_t n = read(ends[0], text, sizeof(text) - 1);
+	ssize_t n = read(log_ends[0], text, sizeof(text) - 1);
 
 	if (n < 0)
 		return "";
@@ -115,7 +102,7 @@ static void json_lines_have_the_same_fields(void **state)
 	log_setup(LOG_INFO, true);
 	log_warn("odd \"x\"\n", LOGS("db", "a\x1b"), LOGU("n", 5), LOGI("i", -5),
 		 LOGX("x", 18), LOGB("b", true), LOGS("none", NULL));
-	ssize_t n = read(ends[0], text, sizeof(text) - 1);
+	ssize_t n = read(log_ends[0], text, sizeof(text) - 1);
 	assert_true(n > 0);
 	text[n] = 0;
 	assert_true(text_starts(text, "{\"time\":\"2"));
@@ -144,7 +131,7 @@ static void long_values_are_cut_between_characters(void **state)
 	char got[4000];
 
 	log_info("m", LOGS("k", value));
-	ssize_t n = read(ends[0], got, sizeof(got) - 1);
+	ssize_t n = read(log_ends[0], got, sizeof(got) - 1);
 	assert_true(n > 0);
 	got[n] = 0;
 	assert_true(text_ends(got, json));
@@ -284,13 +271,13 @@ static void lines_of_many_threads_stay_whole(void **state)
 	static char got[3 * VALUE + 100];
 
 	(void)state;
-	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
-	assert_int_equal(fcntl(ends[0], F_SETFL, 0), 0);
+	assert_int_equal(fcntl(log_ends[1], F_SETFL, 0), 0);
+	assert_int_equal(fcntl(log_ends[0], F_SETFL, 0), 0);
 	for (int i = 0; i < THREADS; i++) {
 		memset(texts[i], 'a' + i, VALUE);
 		assert_int_equal(pthread_create(&threads[i], NULL, talk, texts[i]), 0);
 	}
-	FILE *in = fdopen(dup(ends[0]), "r");
+	FILE *in = fdopen(dup(log_ends[0]), "r");
 
 	for (int i = 0; i < THREADS * LINES; i++) {
 		assert_non_null(fgets(got, sizeof(got), in));
@@ -313,16 +300,16 @@ static void a_full_pipe_does_not_hang_the_program(void **state)
 	char fill[4096] = "";
 
 	(void)state;
-	while (write(ends[1], fill, sizeof(fill)) > 0)
+	while (write(log_ends[1], fill, sizeof(fill)) > 0)
 		;
 	log_info("lost");
-	while (read(ends[0], fill, sizeof(fill)) > 0)
+	while (read(log_ends[0], fill, sizeof(fill)) > 0)
 		;
 	log_info("seen");
 	assert_string_equal(line(), "level=INFO msg=seen\n");
 }
 
-#define PIPED(test) cmocka_unit_test_setup_teardown(test, open_pipe, close_pipe)
+#define PIPED(test) cmocka_unit_test_setup_teardown(test, open_pipe, log_pipe_close)
 
 int main(void)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "wal/dbhdr.h"
 #include "wal/pagesum.h"
@@ -157,8 +159,9 @@ static void large_maps_lie_in_a_file(void **state)
 
 static void a_named_map_is_created_and_truncated(void **state)
 {
-	char path[] = "/tmp/walback-map-XXXXXX";
-	int fd = mkstemp(path);
+	char *dir = tmpdir_new();
+	AUTO_FREE char *path = file_join(dir, "map");
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	struct stat st;
 	uint64_t v = 0;
 
@@ -177,7 +180,7 @@ static void a_named_map_is_created_and_truncated(void **state)
 	assert_int_equal(pagesum_get(s, 2), 0x1122334455667788);
 	pagesum_destroy(s);
 	close(fd);
-	unlink(path);
+	tmpdir_remove(dir);
 }
 
 static void a_map_that_cannot_be_made_names_its_path(void **state)
@@ -220,12 +223,10 @@ static void no_room_is_an_error_and_changes_nothing(void **state)
 static void scratch_files_have_no_name(void **state)
 {
 	struct err e = ERR_INIT;
-	char dir[] = "/tmp/walback-scratch-XXXXXX";
-	char name[100];
+	char *dir = tmpdir_new();
+	AUTO_FREE char *name = file_join(dir, "file");
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(name, sizeof name, "%s/file", dir);
 	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
@@ -256,6 +257,7 @@ static void scratch_files_have_no_name(void **state)
 	close(fd);
 	unlink(name);
 	assert_int_equal(rmdir(dir), 0); /* nothing else was in it */
+	free(dir);
 }
 
 int main(void)

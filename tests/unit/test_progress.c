@@ -3,36 +3,18 @@
 #include "agent/progress.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "tests/unit/log_pipe.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-static int ends[2];
-
-static int open_pipe(void **state)
-{
-	(void)state;
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
-		return -1;
-	log_to(ends[1]);
-	return 0;
-}
-
-static int close_pipe(void **state)
-{
-	(void)state;
-	log_to(2);
-	close(ends[0]);
-	return close(ends[1]);
-}
-
 /* What was logged since, without its time. */
 static const char *logged(void)
 {
 	static char text[4096];
-	ssize_t n = read(ends[0], text, sizeof(text) - 1);
+	ssize_t n = read(log_ends[0], text, sizeof(text) - 1);
 	char *level;
 
 	text[n > 0 ? n : 0] = '\0';
@@ -110,5 +92,5 @@ int main(void)
 		cmocka_unit_test(elsewhere_a_line_comes_every_ten_seconds),
 	};
 
-	return cmocka_run_group_tests(tests, open_pipe, close_pipe);
+	return cmocka_run_group_tests(tests, log_pipe_open, log_pipe_close);
 }

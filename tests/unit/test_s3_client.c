@@ -7,6 +7,7 @@
 #include "s3/multipart.h"
 #include "s3/object.h"
 #include "tests/unit/fake_http.h"
+#include "tests/unit/fake_s3.h"
 
 #include <stdatomic.h>
 
@@ -32,30 +33,15 @@ struct env {
 static void env_open_for(struct env *v, unsigned port, int64_t timeout_ms,
 			 int64_t contact_ms)
 {
-	AUTO_FREE char *url = mem_fmt("http://127.0.0.1:%u", port);
-	const struct s3_endpoint_options eo = { .bucket = "bkt", .endpoint = url };
-	struct s3_creds creds;
-	struct secret secret = secret_from("verysecretkey");
-	struct secret token = secret_from("sessiontoken");
-	struct err e = ERR_INIT;
-
 	v->stop = stop_new();
 	v->http = http_new(NULL);
 	v->host = mem_fmt("127.0.0.1:%u", port);
-	assert_int_equal(s3_creds_set(&creds, "AKIAIOSFODNN7EXAMPLE", &secret, &token, &e),
-			 0);
-	const struct s3_client_options co = { .http = v->http,
-					      .endpoint = &eo,
-					      .creds = &creds,
-					      .stop = v->stop,
-					      .timeout_ms = timeout_ms,
-					      .contact_ms = contact_ms };
-
-	v->c = s3_client_new(&co, &e);
-	assert_non_null(v->c);
-	s3_creds_free(&creds);
-	secret_free(&secret);
-	secret_free(&token);
+	v->c = fake_client(&(struct fake_client){ .port = port,
+						  .http = v->http,
+						  .stop = v->stop,
+						  .token = "sessiontoken",
+						  .timeout_ms = timeout_ms,
+						  .contact_ms = contact_ms });
 }
 
 static void env_open_at(struct env *v, unsigned port, int64_t timeout_ms)

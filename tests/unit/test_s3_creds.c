@@ -2,19 +2,21 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "s3/chain.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/walback-creds-XXXXXX";
+static char *dir;
 
 static int make_files(void **state)
 {
 	struct err e = ERR_INIT;
 
 	(void)state;
-	if (!mkdtemp(dir) || chdir(dir) < 0)
+	dir = tmpdir_new();
+	if (chdir(dir) < 0)
 		return -1;
 	return file_write_atomic("id", "AKIDFROMFILE\n", 13, 0600, false, &e) ||
 	       file_write_atomic("secret", "from file \r\n", 12, 0600, false, &e) ||
@@ -24,10 +26,11 @@ static int make_files(void **state)
 
 static int remove_files(void **state)
 {
-	struct err e = ERR_INIT;
-
 	(void)state;
-	return chdir("/") || file_remove_tree(dir, &e);
+	if (chdir("/") < 0)
+		return -1;
+	tmpdir_remove(dir);
+	return 0;
 }
 
 static void found_in_the_environment(void **state)
@@ -103,6 +106,23 @@ static void found_in_the_environment(void **state)
 	}
 }
 
+/* hint, slug: NULL: whatever they are. */
+static void refused(const char *const *env, const char *slug, const char *message,
+		    const char *hint)
+{
+	struct s3_creds c;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(s3_creds_find(&c, env, &e), -1);
+	assert_int_equal(e.code, ERR_DENIED);
+	assert_string_equal(e.msg, message);
+	if (hint)
+		assert_string_equal(e.hint, hint);
+	if (slug)
+		assert_string_equal(e.slug, slug);
+	s3_creds_free(&c);
+}
+
 static void not_found_or_not_whole(void **state)
 {
 	static const struct {
@@ -147,18 +167,8 @@ static void not_found_or_not_whole(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct s3_creds c;
-		struct err e = ERR_INIT;
-
-		assert_int_equal(s3_creds_find(&c, cases[i].env, &e), -1);
-		assert_int_equal(e.code, ERR_DENIED);
-		assert_string_equal(e.msg, cases[i].message);
-		assert_string_equal(e.hint, cases[i].hint);
-		if (cases[i].slug)
-			assert_string_equal(e.slug, cases[i].slug);
-		s3_creds_free(&c);
-	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		refused(cases[i].env, cases[i].slug, cases[i].message, cases[i].hint);
 }
 
 #define CREDENTIALS                                                          \
@@ -249,17 +259,8 @@ static void profiles_that_give_nothing(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct s3_creds c;
-		struct err e = ERR_INIT;
-
-		assert_int_equal(s3_creds_find(&c, cases[i].env, &e), -1);
-		assert_int_equal(e.code, ERR_DENIED);
-		assert_string_equal(e.msg, cases[i].message);
-		if (cases[i].slug)
-			assert_string_equal(e.slug, cases[i].slug);
-		s3_creds_free(&c);
-	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		refused(cases[i].env, cases[i].slug, cases[i].message, NULL);
 }
 
 static void a_hint_shows_four_characters(void **state)

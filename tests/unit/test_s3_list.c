@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "s3/list.h"
 #include "tests/unit/fake_list.h"
+#include "tests/unit/fake_s3.h"
 #include "tests/unit/fake_tree.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
@@ -17,33 +18,17 @@ struct env {
 
 static void env_open(struct env *v, const struct fake_tree *t, size_t page)
 {
-	struct s3_creds creds;
-	struct secret secret = secret_from("verysecretkey");
-	struct secret token = secret_from("");
-	struct err e = ERR_INIT;
-
 	*v = (struct env){ .f = fake_start(fake_bucket_steps, 1), .stop = stop_new() };
 	v->b = (struct fake_bucket){ .keys = (const char *const *)t->keys,
 				     .n = t->n,
 				     .page = page };
 	v->f->arg = &v->b;
 	v->http = http_new(NULL);
-	AUTO_FREE char *url = mem_fmt("http://127.0.0.1:%u", v->f->port);
-	const struct s3_endpoint_options eo = { .bucket = "bkt", .endpoint = url };
-
-	assert_int_equal(s3_creds_set(&creds, "AKIAIOSFODNN7EXAMPLE", &secret, &token, &e),
-			 0);
-	const struct s3_client_options co = { .http = v->http,
-					      .endpoint = &eo,
-					      .creds = &creds,
-					      .stop = v->stop,
-					      .timeout_ms = 20000 };
-
-	v->c = s3_client_new(&co, &e);
-	assert_non_null(v->c);
-	s3_creds_free(&creds);
-	secret_free(&secret);
-	secret_free(&token);
+	v->c = fake_client(&(struct fake_client){ .port = v->f->port,
+						  .http = v->http,
+						  .stop = v->stop,
+						  .token = "",
+						  .timeout_ms = 20000 });
 }
 
 static void env_close(struct env *v)

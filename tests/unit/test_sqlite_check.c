@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "wal/sqlite_check.h"
 
@@ -13,15 +14,14 @@
 #include <unistd.h>
 
 struct box {
-	char dir[32], db[48], wal[56];
+	char *dir, db[300], wal[310];
 };
 
 static int new_box(void **state)
 {
 	struct box *b = calloc(1, sizeof(*b));
 
-	strcpy(b->dir, "/tmp/check-XXXXXX");
-	assert_non_null(mkdtemp(b->dir));
+	b->dir = tmpdir_new();
 	snprintf(b->db, sizeof(b->db), "%s/a%%20b.db", b->dir);
 	snprintf(b->wal, sizeof(b->wal), "%s-wal", b->db);
 	*state = b;
@@ -31,10 +31,8 @@ static int new_box(void **state)
 static int drop_box(void **state)
 {
 	struct box *b = *state;
-	char cmd[64];
 
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", b->dir);
-	assert_int_equal(system(cmd), 0);
+	tmpdir_remove(b->dir);
 	free(b);
 	return 0;
 }
@@ -154,7 +152,7 @@ static void a_wal_left_by_a_crash_is_neither_checkpointed_nor_deleted(void **sta
 
 static void assert_alone(const struct box *b)
 {
-	char shm[56];
+	char shm[310];
 
 	snprintf(shm, sizeof(shm), "%s-shm", b->db);
 	assert_int_equal(access(b->wal, F_OK), -1);

@@ -5,6 +5,7 @@
 #include "agent/store/store.h"
 #include "base/clock.h"
 #include "tests/unit/fake_http.h"
+#include "tests/unit/fake_s3.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -16,23 +17,9 @@ struct env {
 
 static void env_open(struct env *v, const struct fake_step *steps, size_t n)
 {
-	char bucket[] = "bkt", path[] = "app", id[] = "AKIDEXAMPLE";
-
 	v->f = fake_start(steps, n);
 	v->stop = stop_new();
-	struct replica_config rc = { .type = REPLICA_S3,
-				     .bucket = bucket,
-				     .path = path,
-				     .endpoint = mem_fmt("http://127.0.0.1:%u", v->f->port),
-				     .access_key_id = id,
-				     .secret_access_key = secret_from("secret") };
-	const struct store_options o = { .stop = v->stop, .timeout_ms = 6000 };
-	struct err e = ERR_INIT;
-
-	v->s = store_open(&rc, &o, &e);
-	assert_non_null(v->s);
-	free(rc.endpoint);
-	secret_free(&rc.secret_access_key);
+	v->s = fake_store(v->f->port, v->stop, 6000);
 }
 
 static void env_close(struct env *v)

@@ -9,6 +9,7 @@
 #include "agent/swap/swap_record.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -27,7 +28,7 @@
 #define KEPT "app.db.corrupted.20261121T030211Z"
 
 struct box {
-	char dir[40], db[64], temp[64], json[80];
+	char *dir, db[300], temp[300], json[300];
 };
 
 static char *at(const struct box *b, const char *name)
@@ -105,8 +106,7 @@ static int new_box(void **state)
 {
 	struct box *b = calloc(1, sizeof(*b));
 
-	strcpy(b->dir, "/tmp/swap-XXXXXX");
-	assert_non_null(mkdtemp(b->dir));
+	b->dir = tmpdir_new();
 	snprintf(b->db, sizeof(b->db), "%s/app.db", b->dir);
 	snprintf(b->temp, sizeof(b->temp), "%s/app.db.walback-tmp", b->dir);
 	snprintf(b->json, sizeof(b->json), "%s/.app.db-walback/swap.json", b->dir);
@@ -117,10 +117,8 @@ static int new_box(void **state)
 static int drop_box(void **state)
 {
 	struct box *b = *state;
-	char cmd[64];
 
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", b->dir);
-	assert_int_equal(system(cmd), 0);
+	tmpdir_remove(b->dir);
 	free(b);
 	return 0;
 }
@@ -405,25 +403,32 @@ static void a_record_that_outlived_its_swap_just_goes(void **state)
 	swap_report_free(&out);
 }
 
-/* Somebody started the app in the moment without a database. */
-static void a_database_that_appeared_in_between_is_kept_too(void **state)
+/* A swap to a new file whose old one has the quarantine name by now. */
+static void record_kept(const struct box *b)
 {
-	const struct box *b = *state;
-	AUTO_FREE char *kept = at(b, KEPT);
-	struct swap_report out;
 	struct err e = ERR_INIT;
 	uint64_t sum = 0;
 	char json[256];
 
 	make(b->temp, "new", false);
 	assert_int_equal(swap_sum_of_file(b->temp, &sum, &e), 0);
-	make(kept, "old", false);
-	make(b->db, "made in between", false);
 	snprintf(json, sizeof(json),
 		 "{\"v\":1,\"temp\":\"app.db.walback-tmp\",\"db_sum\":\"%016" PRIx64
 		 "\",\"old\":true,\"quarantine\":\"" KEPT "\"}",
 		 sum);
 	record(b, json);
+}
+
+/* Somebody started the app in the moment without a database. */
+static void a_database_that_appeared_in_between_is_kept_too(void **state)
+{
+	const struct box *b = *state;
+	AUTO_FREE char *kept = at(b, KEPT);
+	struct swap_report out;
+
+	make(kept, "old", false);
+	make(b->db, "made in between", false);
+	record_kept(b);
 	must_recover(b, &out);
 	assert_is(b, "app.db", "new");
 	assert_is(b, KEPT, "old");
@@ -466,21 +471,12 @@ static void a_wal_that_came_in_between_is_kept_as_a_wal(void **state)
 	AUTO_FREE char *pattern = at(b, "app.db.replaced.*Z-wal");
 	AUTO_FREE char *kept = at(b, KEPT);
 	struct swap_report out;
-	struct err e = ERR_INIT;
-	uint64_t sum = 0;
-	char json[256];
 	glob_t found;
 
-	make(b->temp, "new", false);
-	assert_int_equal(swap_sum_of_file(b->temp, &sum, &e), 0);
 	make(kept, "old", false);
 	put(b, KEPT "-wal", "the old one's");
 	put(b, "app.db-wal", "of an app in between");
-	snprintf(json, sizeof(json),
-		 "{\"v\":1,\"temp\":\"app.db.walback-tmp\",\"db_sum\":\"%016" PRIx64
-		 "\",\"old\":true,\"quarantine\":\"" KEPT "\"}",
-		 sum);
-	record(b, json);
+	record_kept(b);
 	must_recover(b, &out);
 	assert_is(b, "app.db", "new");
 	assert_true(there(b, KEPT "-wal"));

@@ -4,10 +4,12 @@
  * program made: chain of objects, frames, pages, sums, and the SHA-256 that
  * SQLite's own checkpoint gave.
  */
+#include "base/cleanup.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "tests/unit/tmpdir.h"
 #include "tests/unit/unit.h"
 #include "wal/apply.h"
 #include "wal/segment.h"
@@ -317,13 +319,14 @@ static void check_generation(const char *fixture, const struct json *expect, con
 
 static void check_fixture(const char *fixture)
 {
-	char name[200], path[] = "/tmp/walback-vectors-XXXXXX", dir[200];
+	AUTO_FREE char *path = NULL;
+	char *tmp = tmpdir_new();
+	char name[200], dir[200];
 	struct buf b = BUF(1 << 20);
 	struct err e = ERR_INIT;
-	int fd = mkstemp(path), generations = 0;
+	int generations = 0;
 
-	assert_true(fd >= 0);
-	close(fd);
+	path = file_join(tmp, "out.db");
 	snprintf(name, sizeof name, DATA "/%s/expect.json", fixture);
 	if (file_read(name, &b, &e))
 		fail_msg("%s (run from the top folder)", e.msg);
@@ -343,7 +346,7 @@ static void check_fixture(const char *fixture)
 	assert_int_equal(generations, 2);
 	json_free(expect);
 	buf_free(&b);
-	unlink(path);
+	tmpdir_remove(tmp);
 }
 
 static void every_restore_point_of_zst_4096_has_its_hash(void **state)
